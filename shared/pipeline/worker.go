@@ -1,0 +1,38 @@
+package pipeline
+
+import (
+	"context"
+
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
+)
+
+// Task is the body of every Cloud Tasks task. It carries ids only: state is in
+// Spanner.
+type Task struct {
+	TenantID  string `json:"tenant_id"`
+	RequestID string `json:"request_id"`
+}
+
+// Job is what a worker gets: the request it has claimed and the tenant data it
+// needs. All of it belongs to one tenant.
+type Job struct {
+	Request *store.Request
+	Office  *store.Office // the request's office, or the tenant's first where it names none
+	Attempt int           // 1 for the first
+}
+
+// Outcome is what a stage commits: its result and the next stage, together.
+type Outcome struct {
+	Update    store.RequestUpdate
+	Recording *store.Recording
+	Next      topology.Stage // "" completes the request
+}
+
+// Worker does the work of one stage. Work must be idempotent: it runs at least
+// once. An error wrapped by Permanent fails the request at once; any other is
+// retried until the stage's attempts run out.
+type Worker interface {
+	Stage() topology.Stage
+	Work(ctx context.Context, job Job) (Outcome, error)
+}

@@ -1,0 +1,137 @@
+// Package topology names the parts of the platform: services, stages, queues,
+// secrets and the environment variables by which the program in infra/stack
+// configures the handlers in functions. It is pure data, imported on both
+// sides, so that a name is written once.
+package topology
+
+// Services and jobs. One folder below functions/ each.
+const (
+	WebhookProcessor = "webhook-processor"
+	IntakeAPI        = "intake-api"
+	AudioProcessor   = "audio-processor"
+	AIAnalyzer       = "ai-analyzer"
+	WorkflowEngine   = "workflow-engine"
+	TenantSync       = "tenant-sync"
+)
+
+// Stage is one step of a request's way through the pipeline. Its value is the
+// id of the Cloud Tasks queue that feeds it and the key of its row in
+// request_stages.
+type Stage string
+
+// The stages, in the order in which a phone call passes them. A form skips
+// AudioProcessing.
+const (
+	AudioProcessing Stage = "audio-processing"
+	AIAnalysis      Stage = "ai-analysis"
+	Workflow        Stage = "workflow"
+)
+
+// Stages lists every stage in order.
+var Stages = []Stage{AudioProcessing, AIAnalysis, Workflow}
+
+// Service returns the Cloud Run service that works the stage, or "" for an
+// unknown stage.
+func (s Stage) Service() string {
+	switch s {
+	case AudioProcessing:
+		return AudioProcessor
+	case AIAnalysis:
+		return AIAnalyzer
+	case Workflow:
+		return WorkflowEngine
+	}
+	return ""
+}
+
+// Path is the URL path on the stage's service to which its queue posts tasks.
+func (s Stage) Path() string { return "/tasks/" + string(s) }
+
+// Prefixes of per-tenant secret ids. Access to them is granted by prefix with
+// an IAM condition, so no grant is needed per tenant.
+const (
+	SigningKeyPrefix = "callrail-signing-key-"
+	APIKeyPrefix     = "callrail-api-key-"
+)
+
+// WebhookSecret is the id of the platform's own CallRail webhook secret: the
+// signing key of offices that have none of their own.
+const WebhookSecret = "callrail-webhook-secret"
+
+// SigningKeySecret returns the Secret Manager id of a tenant's CallRail
+// signing key.
+func SigningKeySecret(tenantID string) string { return SigningKeyPrefix + tenantID }
+
+// APIKeySecret returns the Secret Manager id of a tenant's CallRail API key.
+func APIKeySecret(tenantID string) string { return APIKeyPrefix + tenantID }
+
+// Environment variables of the handlers. The first group has the names of the
+// owner's description; every value is set by the service catalogue in
+// infra/stack.
+const (
+	EnvProject             = "GOOGLE_CLOUD_PROJECT"
+	EnvLocation            = "GOOGLE_CLOUD_LOCATION"
+	EnvSpannerInstance     = "SPANNER_INSTANCE"
+	EnvSpannerDatabase     = "SPANNER_DATABASE"
+	EnvVertexProject       = "VERTEX_AI_PROJECT"
+	EnvVertexLocation      = "VERTEX_AI_LOCATION"
+	EnvSpeechProject       = "SPEECH_TO_TEXT_PROJECT"
+	EnvWebhookSecretName   = "CALLRAIL_WEBHOOK_SECRET_NAME"
+	EnvAudioBucket         = "AUDIO_STORAGE_BUCKET"
+	EnvTasksLocation       = "CLOUD_TASKS_LOCATION"
+	EnvTasksServiceAccount = "CLOUD_TASKS_SERVICE_ACCOUNT" // email whose OIDC token the queues present to the workers
+	EnvStageMaxAttempts    = "STAGE_MAX_ATTEMPTS"          // attempts of one stage before its request is a dead letter
+	EnvStageLease          = "STAGE_LEASE"                 // Go duration: how long a claimed stage is its worker's alone
+	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
+	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
+	EnvMaxBodyBytes        = "MAX_BODY_BYTES"              // largest accepted request body
+	EnvMaxRecordingBytes   = "MAX_RECORDING_BYTES"         // largest recording that is downloaded
+	EnvSpeechLocation      = "SPEECH_TO_TEXT_LOCATION"     // "us"
+	EnvSpeechModel         = "SPEECH_TO_TEXT_MODEL"        // "chirp_3"
+	EnvSpeechLanguage      = "SPEECH_TO_TEXT_LANGUAGE"     // BCP-47
+	EnvGeminiModel         = "GEMINI_MODEL"
+	EnvTenantsManifest     = "TENANTS_MANIFEST" // gs://bucket/object, see package tenant
+	EnvLogLevel            = "LOG_LEVEL"        // debug, info, warn, error
+)
+
+// Endpoint overrides. Each is empty in the cloud, where the official client's
+// default or the regional host in the matching location setting applies; the
+// local cloud sets them to its own addresses (REST over http).
+const (
+	EnvTasksEndpoint         = "CLOUD_TASKS_ENDPOINT"
+	EnvSecretManagerEndpoint = "SECRET_MANAGER_ENDPOINT"
+	EnvStorageEndpoint       = "STORAGE_ENDPOINT"
+	EnvSpeechEndpoint        = "SPEECH_ENDPOINT"
+	EnvVertexEndpoint        = "VERTEX_AI_ENDPOINT"
+	EnvCallRailAPIURL        = "CALLRAIL_API_URL"         // default https://api.callrail.com
+	EnvCallRailRecordingHost = "CALLRAIL_RECORDING_HOSTS" // comma list: host, *.suffix, or a literal ip:port that may be private
+	EnvSpannerEmulator       = "SPANNER_EMULATOR_HOST"    // read by the Spanner client itself
+)
+
+// EnvServiceURL is the variable that carries the base URL of a stage's
+// service, for example AUDIO_PROCESSOR_URL.
+func (s Stage) EnvServiceURL() string {
+	switch s {
+	case AudioProcessing:
+		return "AUDIO_PROCESSOR_URL"
+	case AIAnalysis:
+		return "AI_ANALYZER_URL"
+	case Workflow:
+		return "WORKFLOW_ENGINE_URL"
+	}
+	return ""
+}
+
+// EnvQueue is the variable that carries the full name of a stage's queue,
+// projects/P/locations/L/queues/Q, for example AUDIO_PROCESSING_QUEUE.
+func (s Stage) EnvQueue() string {
+	switch s {
+	case AudioProcessing:
+		return "AUDIO_PROCESSING_QUEUE"
+	case AIAnalysis:
+		return "AI_ANALYSIS_QUEUE"
+	case Workflow:
+		return "WORKFLOW_QUEUE"
+	}
+	return ""
+}
