@@ -1,0 +1,126 @@
+package workflow
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Outcome is what a request's decision says, the value of requests.decision.
+type Outcome string
+
+// The outcomes.
+const (
+	Qualified   Outcome = "qualified"    // a lead to follow up
+	Spam        Outcome = "spam"         // held back: likely unsolicited or malicious
+	OutOfArea   Outcome = "out_of_area"  // held back: the tenant does not work there
+	NeedsReview Outcome = "needs_review" // a person has to look, the reasons say at what
+)
+
+// Decision is the outcome for one request and why, one sentence for every gate
+// that had something to say, in the order of the gates.
+type Decision struct {
+	Outcome Outcome
+	Reasons []string
+}
+
+// Input is what a decision is made from.
+type Input struct {
+	SpamLikelihood *float64 // 0-100, nil where the request was not analysed
+	PostalCode     string   // as it came in, "" if unknown
+	MissingContent string   // why there was nothing to analyse but the request's details; "" if there was
+}
+
+// gate is one step of the decision. It answers with an outcome and the reason
+// for it; "" as the outcome is no objection.
+type gate interface {
+	check(cfg Config, in Input) (Outcome, string)
+}
+
+type gateFunc func(Config, Input) (Outcome, string)
+
+func (f gateFunc) check(cfg Config, in Input) (Outcome, string) { return f(cfg, in) }
+
+// gates are asked in order. The first that says Spam or OutOfArea ends the
+// way; NeedsReview stays unless a later gate holds the request back.
+var gates = []gate{gateFunc(spamGate), gateFunc(serviceAreaGate), gateFunc(contentGate)}
+
+// Decide runs in through cfg's gates: spam, service area, content.
+func Decide(cfg Config, in Input) Decision {
+	decision := Decision{Outcome: Qualified}
+	for _, g := range gates {
+		outcome, reason := g.check(cfg, in)
+		if reason != "" {
+			decision.Reasons = append(decision.Reasons, reason)
+		}
+		switch outcome {
+		case Spam, OutOfArea:
+			decision.Outcome = outcome
+			return decision
+		case NeedsReview:
+			decision.Outcome = NeedsReview
+		}
+	}
+	return decision
+}
+
+// spamGate holds back what is at or above the tenant's threshold.
+func spamGate(cfg Config, in Input) (Outcome, string) {
+	spam := cfg.Validation.SpamDetection
+	if !spam.Enabled {
+		return "", "spam detection is off"
+	}
+	if in.SpamLikelihood == nil {
+		return NeedsReview, "spam likelihood is unknown: the request was not analysed"
+	}
+	if *in.SpamLikelihood >= float64(spam.ConfidenceThreshold) {
+		return Spam, fmt.Sprintf("spam likelihood %g reaches the threshold %d", *in.SpamLikelihood, spam.ConfidenceThreshold)
+	}
+	return "", fmt.Sprintf("spam likelihood %g is below the threshold %d", *in.SpamLikelihood, spam.ConfidenceThreshold)
+}
+
+// serviceAreaGate holds back what is outside the tenant's ZIP codes. It knows
+// no distances: the list is exact, and where the tenant asks for a buffer
+// around it the reason says that it was not applied.
+func serviceAreaGate(cfg Config, in Input) (Outcome, string) {
+	area := cfg.ServiceArea
+	if !area.Enabled {
+		return "", "service area is off"
+	}
+	if strings.TrimSpace(in.PostalCode) == "" {
+		return NeedsReview, "no ZIP code is known, so the service area could not be checked"
+	}
+	zip, ok := NormalizeZIP(in.PostalCode)
+	if !ok {
+		return NeedsReview, fmt.Sprintf("%.20q is no US ZIP code, so the service area could not be checked", in.PostalCode)
+	}
+	if slices.Contains(area.AllowedAreas, zip) {
+		return "", fmt.Sprintf("ZIP code %s is in the service area", zip)
+	}
+	if area.BufferMiles > 0 {
+		return OutOfArea, fmt.Sprintf("ZIP code %s is not in the service area's list; the buffer of %g miles was not applied: distances are not measured yet", zip, area.BufferMiles)
+	}
+	return OutOfArea, fmt.Sprintf("ZIP code %s is not in the service area", zip)
+}
+
+// contentGate sends to a person what could not be heard or read.
+func contentGate(_ Config, in Input) (Outcome, string) {
+	if in.MissingContent == "" {
+		return "", ""
+	}
+	return NeedsReview, "analysed without the conversation: " + in.MissingContent
+}
+
+// zipPlusFour is a ZIP code with or without its four-digit add-on.
+var zipPlusFour = regexp.MustCompile(`^([0-9]{5})(?:[- ]?[0-9]{4})?$`)
+
+// NormalizeZIP reduces a US ZIP or ZIP+4 code, as people write it, to its five
+// digits; false if it is neither.
+func NormalizeZIP(postalCode string) (string, bool) {
+	m := zipPlusFour.FindStringSubmatch(strings.TrimSpace(postalCode))
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
