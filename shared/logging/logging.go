@@ -1,0 +1,134 @@
+// Package logging writes logs in the JSON form that Cloud Logging takes apart:
+// severity, trace, labels and service context in their own fields.
+// https://cloud.google.com/logging/docs/structured-logging
+package logging
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// Options describe the writer of the logs.
+type Options struct {
+	Service string // a name of package topology
+	Version string // the Cloud Run revision; may be empty
+	Project string // completes trace names; may be empty
+	Level   slog.Leveler
+}
+
+// New returns a logger that adds to each line what the line's context carries,
+// see With, WithTrace and WithTenant.
+func New(w io.Writer, opts Options) *slog.Logger {
+	base := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: opts.Level, ReplaceAttr: cloudForm})
+	serviceContext := []any{slog.String("service", opts.Service)}
+	if opts.Version != "" {
+		serviceContext = append(serviceContext, slog.String("version", opts.Version))
+	}
+	return slog.New(&handler{
+		Handler: base.WithAttrs([]slog.Attr{slog.Group("serviceContext", serviceContext...)}),
+		service: opts.Service,
+		project: opts.Project,
+	})
+}
+
+// cloudForm renames slog's own fields to Cloud Logging's.
+func cloudForm(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return a
+	}
+	switch a.Key {
+	case slog.LevelKey:
+		level, _ := a.Value.Any().(slog.Level)
+		return slog.String("severity", severity(level))
+	case slog.MessageKey:
+		a.Key = "message"
+	case slog.TimeKey:
+		a.Value = slog.StringValue(a.Value.Time().UTC().Format(time.RFC3339Nano))
+	}
+	return a
+}
+
+func severity(l slog.Level) string {
+	switch {
+	case l >= slog.LevelError:
+		return "ERROR"
+	case l >= slog.LevelWarn:
+		return "WARNING"
+	case l >= slog.LevelInfo:
+		return "INFO"
+	}
+	return "DEBUG"
+}
+
+// handler adds the context's fields. They must stay at the top of the line,
+// so loggers of this package are not to be given groups.
+type handler struct {
+	slog.Handler
+	service, project string
+}
+
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	f := fieldsOf(ctx)
+	labels := []any{slog.String("service", h.service)}
+	if f.tenant != "" {
+		labels = append(labels, slog.String("tenant", f.tenant))
+	}
+	r = r.Clone()
+	r.AddAttrs(slog.Group("logging.googleapis.com/labels", labels...))
+	if f.trace != "" {
+		trace := f.trace
+		if h.project != "" {
+			trace = "projects/" + h.project + "/traces/" + trace
+		}
+		r.AddAttrs(slog.String("logging.googleapis.com/trace", trace))
+	}
+	if f.span != "" {
+		r.AddAttrs(slog.String("logging.googleapis.com/spanId", f.span))
+	}
+	r.AddAttrs(f.attrs...)
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{Handler: h.Handler.WithAttrs(attrs), service: h.service, project: h.project}
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{Handler: h.Handler.WithGroup(name), service: h.service, project: h.project}
+}
+
+type fields struct {
+	trace, span, tenant string
+	attrs               []slog.Attr
+}
+
+type contextKey struct{}
+
+func fieldsOf(ctx context.Context) fields {
+	f, _ := ctx.Value(contextKey{}).(fields)
+	return f
+}
+
+// WithTrace returns a context whose lines belong to the trace (32 hex digits)
+// and span (16 hex digits, or empty).
+func WithTrace(ctx context.Context, trace, span string) context.Context {
+	f := fieldsOf(ctx)
+	f.trace, f.span = trace, span
+	return context.WithValue(ctx, contextKey{}, f)
+}
+
+// WithTenant returns a context whose lines carry the tenant's label.
+func WithTenant(ctx context.Context, tenantID string) context.Context {
+	f := fieldsOf(ctx)
+	f.tenant = tenantID
+	return context.WithValue(ctx, contextKey{}, f)
+}
+
+// With returns a context whose lines carry the attributes too.
+func With(ctx context.Context, attrs ...slog.Attr) context.Context {
+	f := fieldsOf(ctx)
+	f.attrs = append(f.attrs[:len(f.attrs):len(f.attrs)], attrs...)
+	return context.WithValue(ctx, contextKey{}, f)
+}

@@ -1,0 +1,121 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	cloudtasks "cloud.google.com/go/cloudtasks/apiv2"
+	"cloud.google.com/go/cloudtasks/apiv2/cloudtaskspb"
+	"github.com/google/uuid"
+	"github.com/googleapis/gax-go/v2/apierror"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"ingestion.internal/shared/topology"
+)
+
+// Enqueuing is retried briefly: whoever enqueues is about to answer its own
+// caller, and what stays un-enqueued is found in the outbox.
+const (
+	enqueueAttempts = 3
+	enqueueTimeout  = 3 * time.Second // each attempt
+	enqueuePause    = 100 * time.Millisecond
+)
+
+// maxDispatchDeadline is the longest that Cloud Tasks waits for an answer.
+const maxDispatchDeadline = 30 * time.Minute
+
+// Enqueuer puts tasks into the queues of its targets.
+type Enqueuer struct {
+	client         *cloudtasks.Client
+	serviceAccount string
+	targets        map[topology.Stage]Target
+}
+
+// NewEnqueuer returns an enqueuer to the targets.
+func NewEnqueuer(client *cloudtasks.Client, cfg TasksConfig, targets ...Target) *Enqueuer {
+	e := &Enqueuer{client: client, serviceAccount: cfg.ServiceAccount, targets: map[topology.Stage]Target{}}
+	for _, t := range targets {
+		e.targets[t.Stage] = t
+	}
+	return e
+}
+
+// taskNames is the UUID namespace of task names.
+var taskNames = uuid.MustParse("6f1c7f1e-6a52-5f0b-9f0e-0d8f4c1f4b0a")
+
+// taskID names the task of a stage of a request. Cloud Tasks keeps a name for
+// a day after the task is gone, so the first task of a stage is made once
+// however often it is asked for. The hash leads, because sequential prefixes
+// slow a queue down.
+func taskID(task Task, stage topology.Stage) string {
+	h := uuid.NewSHA1(taskNames, []byte(task.TenantID+"/"+task.RequestID+"/"+string(stage)))
+	return fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], stage, task.RequestID)
+}
+
+// Enqueue makes the task of the stage. That it exists already is success.
+func (e *Enqueuer) Enqueue(ctx context.Context, stage topology.Stage, task Task) error {
+	target, ok := e.targets[stage]
+	if !ok {
+		return fmt.Errorf("enqueue: this service has no queue for stage %q", stage)
+	}
+	body, err := json.Marshal(task)
+	if err != nil {
+		return fmt.Errorf("enqueue: %w", err)
+	}
+	req := &cloudtaskspb.CreateTaskRequest{
+		Parent: target.Queue,
+		Task: &cloudtaskspb.Task{
+			Name: target.Queue + "/tasks/" + taskID(task, stage),
+			MessageType: &cloudtaskspb.Task_HttpRequest{HttpRequest: &cloudtaskspb.HttpRequest{
+				Url:        strings.TrimSuffix(target.ServiceURL, "/") + stage.Path(),
+				HttpMethod: cloudtaskspb.HttpMethod_POST,
+				Headers:    map[string]string{"Content-Type": "application/json"},
+				Body:       body,
+				AuthorizationHeader: &cloudtaskspb.HttpRequest_OidcToken{OidcToken: &cloudtaskspb.OidcToken{
+					ServiceAccountEmail: e.serviceAccount,
+					Audience:            target.ServiceURL,
+				}},
+			}},
+			DispatchDeadline: durationpb.New(maxDispatchDeadline),
+		},
+	}
+	for attempt := 1; ; attempt++ {
+		err = e.create(ctx, req)
+		if err == nil {
+			return nil
+		}
+		if attempt == enqueueAttempts || !temporary(err) {
+			return fmt.Errorf("enqueue to %s: %w", target.Queue, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("enqueue to %s: %w", target.Queue, err)
+		case <-time.After(enqueuePause << (attempt - 1)):
+		}
+	}
+}
+
+func (e *Enqueuer) create(ctx context.Context, req *cloudtaskspb.CreateTaskRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, enqueueTimeout)
+	defer cancel()
+	_, err := e.client.CreateTask(ctx, req)
+	if hasCode(err, http.StatusConflict, codes.AlreadyExists) {
+		return nil
+	}
+	return err
+}
+
+// temporary tells errors that may be gone in a moment: the service's own, and
+// those of the way to it. A refusal is final.
+func temporary(err error) bool {
+	var api *apierror.APIError
+	if !asAPIError(err, &api) {
+		return true
+	}
+	return api.HTTPCode() == http.StatusTooManyRequests || api.HTTPCode() >= http.StatusInternalServerError
+}

@@ -1,0 +1,119 @@
+// Package problem is the one place where errors become HTTP answers: problem
+// documents (RFC 9457) that tell the caller what to do and never why the
+// platform failed inside.
+package problem
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// Kind is a class of failure that a caller can tell from the others. It is
+// itself an error, for errors.Is.
+type Kind struct {
+	status     int
+	slug       string
+	title      string
+	retryAfter int // seconds, 0 = no Retry-After header
+}
+
+// The kinds.
+var (
+	BadRequest       = &Kind{status: http.StatusBadRequest, slug: "bad-request", title: "The request is malformed"}
+	Unauthorized     = &Kind{status: http.StatusUnauthorized, slug: "unauthorized", title: "The request could not be authenticated"}
+	NotFound         = &Kind{status: http.StatusNotFound, slug: "not-found", title: "There is nothing here"}
+	MethodNotAllowed = &Kind{status: http.StatusMethodNotAllowed, slug: "method-not-allowed", title: "This method is not allowed here"}
+	Conflict         = &Kind{status: http.StatusConflict, slug: "conflict", title: "The request conflicts with one in progress", retryAfter: 5}
+	TooLarge         = &Kind{status: http.StatusRequestEntityTooLarge, slug: "too-large", title: "The request body is too large"}
+	UnsupportedMedia = &Kind{status: http.StatusUnsupportedMediaType, slug: "unsupported-media-type", title: "The content type is not supported"}
+	Unprocessable    = &Kind{status: http.StatusUnprocessableEntity, slug: "unprocessable", title: "The request has invalid fields"}
+	TooManyRequests  = &Kind{status: http.StatusTooManyRequests, slug: "too-many-requests", title: "Too many requests", retryAfter: 1}
+	Internal         = &Kind{status: http.StatusInternalServerError, slug: "internal", title: "The request failed"}
+	Unavailable      = &Kind{status: http.StatusServiceUnavailable, slug: "unavailable", title: "The service is temporarily unavailable", retryAfter: 5}
+)
+
+// Error makes a Kind usable with errors.Is.
+func (k *Kind) Error() string { return k.slug }
+
+// Status returns the kind's HTTP status.
+func (k *Kind) Status() int { return k.status }
+
+// New returns an error of the kind. The detail is shown to the caller: it may
+// say what is wrong with their request, and nothing else.
+func New(kind *Kind, detail string) error { return &failure{kind: kind, detail: detail} }
+
+// Wrap returns an error of the kind whose cause is for the log alone.
+func Wrap(kind *Kind, detail string, cause error) error {
+	return &failure{kind: kind, detail: detail, cause: cause}
+}
+
+type failure struct {
+	kind   *Kind
+	detail string
+	cause  error
+}
+
+func (f *failure) Error() string {
+	s := f.kind.slug
+	if f.detail != "" {
+		s += ": " + f.detail
+	}
+	if f.cause != nil {
+		s += ": " + f.cause.Error()
+	}
+	return s
+}
+
+func (f *failure) Unwrap() []error {
+	if f.cause == nil {
+		return []error{f.kind}
+	}
+	return []error{f.kind, f.cause}
+}
+
+// Document is the body of an answer, RFC 9457.
+type Document struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// KindOf returns the kind of the error, Internal if it has none.
+func KindOf(err error) *Kind {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.kind
+	}
+	var k *Kind
+	if errors.As(err, &k) {
+		return k
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return TooLarge
+	}
+	return Internal
+}
+
+// Write answers with the error's kind and detail. Errors of no kind are
+// answered 500 without any detail.
+func Write(w http.ResponseWriter, err error) {
+	kind := KindOf(err)
+	doc := Document{Type: "urn:ingestion:problem:" + kind.slug, Title: kind.title, Status: kind.status}
+	var f *failure
+	if errors.As(err, &f) {
+		doc.Detail = f.detail
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if kind.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(kind.retryAfter))
+	}
+	w.WriteHeader(kind.status)
+	// A failure to write means that the caller has gone.
+	_ = json.NewEncoder(w).Encode(doc)
+}
