@@ -41,4 +41,5 @@ import (
 	_ "golang.org/x/term"
 	_ "gopkg.in/yaml.v3"
 	_ "github.com/google/uuid"
+	_ "github.com/modelcontextprotocol/go-sdk/mcp"
 )

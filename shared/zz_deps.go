@@ -25,4 +25,7 @@ import (
 	_ "github.com/googleapis/gax-go/v2"
 	_ "github.com/hashicorp/golang-lru/v2/expirable"
 	_ "github.com/fsouza/fake-gcs-server/fakestorage"
+	_ "github.com/go-jose/go-jose/v4/jwt"
+	_ "github.com/modelcontextprotocol/go-sdk/mcp"
+	_ "github.com/sony/gobreaker/v2"
 )
