@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -58,14 +57,10 @@ func taskID(task Task, stage topology.Stage) string {
 	return fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], stage, task.RequestID)
 }
 
-// Enqueue makes the task of the stage. That it exists already is success. A
-// nil Enqueuer has no queues.
+// Enqueue makes the task of the stage. That it exists already is success.
 func (e *Enqueuer) Enqueue(ctx context.Context, stage topology.Stage, task Task) error {
-	var target Target
-	if e != nil {
-		target = e.targets[stage]
-	}
-	if target.Queue == "" {
+	target, ok := e.targets[stage]
+	if !ok {
 		return fmt.Errorf("enqueue: this service has no queue for stage %q", stage)
 	}
 	body, err := json.Marshal(task)
@@ -119,7 +114,7 @@ func (e *Enqueuer) create(ctx context.Context, req *cloudtaskspb.CreateTaskReque
 // those of the way to it. A refusal is final.
 func temporary(err error) bool {
 	var api *apierror.APIError
-	if !errors.As(err, &api) {
+	if !asAPIError(err, &api) {
 		return true
 	}
 	return api.HTTPCode() == http.StatusTooManyRequests || api.HTTPCode() >= http.StatusInternalServerError

@@ -1,0 +1,61 @@
+package stack
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// The Google APIs that the platform uses.
+const (
+	apiGateway         = "apigateway.googleapis.com"
+	apiArtifacts       = "artifactregistry.googleapis.com"
+	apiIAM             = "iam.googleapis.com"
+	apiResourceManager = "cloudresourcemanager.googleapis.com"
+	apiRun             = "run.googleapis.com"
+	apiSecrets         = "secretmanager.googleapis.com"
+	apiServiceControl  = "servicecontrol.googleapis.com"
+	apiServiceManage   = "servicemanagement.googleapis.com"
+	apiSpanner         = "spanner.googleapis.com"
+	apiSpeech          = "speech.googleapis.com"
+	apiStorage         = "storage.googleapis.com"
+	apiTasks           = "cloudtasks.googleapis.com"
+	apiVertex          = "aiplatform.googleapis.com"
+)
+
+// registerAPIs enables what the platform and its handlers call.
+func (p *program) registerAPIs() error {
+	apis := []string{
+		apiGateway, apiArtifacts, apiIAM, apiResourceManager, apiRun, apiSecrets,
+		apiServiceControl, apiServiceManage, apiSpanner, apiStorage, apiTasks,
+	}
+	for _, w := range catalog {
+		apis = append(apis, w.apis...)
+	}
+	slices.Sort(apis)
+	for _, api := range slices.Compact(apis) {
+		s, err := projects.NewService(p.ctx, "api-"+strings.TrimSuffix(api, ".googleapis.com"), &projects.ServiceArgs{
+			Project: pulumi.String(p.cfg.Project),
+			Service: pulumi.String(api),
+			// Others in the project may use it, and a disabled API takes its
+			// resources along.
+			DisableOnDestroy: pulumi.Bool(false),
+		})
+		if err != nil {
+			return err
+		}
+		p.apis[api] = s
+	}
+	return nil
+}
+
+// needs makes a resource wait until these APIs are enabled.
+func (p *program) needs(apis ...string) pulumi.ResourceOption {
+	var enabled []pulumi.Resource
+	for _, api := range apis {
+		enabled = append(enabled, p.apis[api])
+	}
+	return pulumi.DependsOn(enabled)
+}

@@ -1,0 +1,201 @@
+package stack
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ingestion.internal/shared/topology"
+)
+
+// workload is one row of the catalogue: a Cloud Run service or job, and the
+// least it needs. Everything the program registers for it follows from here.
+type workload struct {
+	name string
+	job  bool
+	size Size // default, the seed's figures where it gives any
+
+	// Exactly one of the next two is set for a service: who calls it.
+	public bool           // API Gateway
+	stage  topology.Stage // that stage's queue
+
+	enqueues       []topology.Stage // stages whose queues it adds tasks to
+	secrets        []string         // ids of secrets it reads
+	secretPrefixes []string         // prefixes of tenants' secrets it reads
+	audioRoles     []string         // on the audio bucket
+	configRoles    []string         // on the bucket of the tenant manifest
+	projectRoles   []string         // on the project, for APIs without resources of their own
+	apis           []string         // those it calls, beyond what its grants are on
+	env            []func(*program) env
+}
+
+// env is a handler's environment. An empty value is left out.
+type env map[string]pulumi.StringInput
+
+// catalog lists every workload. Order has no meaning.
+var catalog = []workload{
+	{
+		name:           topology.WebhookProcessor,
+		size:           Size{CPU: "2", Memory: "1Gi", Concurrency: 80, MaxInstances: 100, Timeout: seconds(30)},
+		public:         true,
+		enqueues:       []topology.Stage{topology.AudioProcessing},
+		secrets:        []string{topology.WebhookSecret},
+		secretPrefixes: []string{topology.SigningKeyPrefix},
+		env:            []func(*program) env{tenantEnv, bodyEnv, secretEnv, webhookEnv},
+	},
+	{
+		name:     topology.IntakeAPI,
+		size:     Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
+		public:   true,
+		enqueues: []topology.Stage{topology.AIAnalysis},
+		env:      []func(*program) env{tenantEnv, bodyEnv},
+	},
+	{
+		name: topology.AudioProcessor,
+		// One call streams a recording of up to hundreds of megabytes; few at
+		// a time leave each the memory and the bandwidth.
+		size:           Size{CPU: "4", Memory: "2Gi", Concurrency: 8, MaxInstances: maxInstances, Timeout: seconds(900)},
+		stage:          topology.AudioProcessing,
+		enqueues:       []topology.Stage{topology.AIAnalysis},
+		secretPrefixes: []string{topology.APIKeyPrefix},
+		// To create and to read, not to overwrite or delete: a recording that
+		// a first attempt stored is found again by the second.
+		audioRoles:   []string{"roles/storage.objectCreator", "roles/storage.objectViewer"},
+		projectRoles: []string{"roles/speech.client"},
+		apis:         []string{apiSpeech},
+		env:          []func(*program) env{tenantEnv, secretEnv, audioEnv},
+	},
+	{
+		name:         topology.AIAnalyzer,
+		size:         Size{CPU: "1", Memory: "512Mi", Concurrency: 40, MaxInstances: maxInstances, Timeout: seconds(300)},
+		stage:        topology.AIAnalysis,
+		enqueues:     []topology.Stage{topology.Workflow},
+		projectRoles: []string{"roles/aiplatform.user"},
+		apis:         []string{apiVertex},
+		env:          []func(*program) env{tenantEnv, geminiEnv},
+	},
+	{
+		name:  topology.WorkflowEngine,
+		size:  Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
+		stage: topology.Workflow,
+		env:   []func(*program) env{tenantEnv},
+	},
+	{
+		name:        topology.TenantSync,
+		job:         true,
+		size:        Size{CPU: "1", Memory: "512Mi", Timeout: seconds(600)},
+		configRoles: []string{"roles/storage.objectViewer"},
+		env:         []func(*program) env{manifestEnv},
+	},
+}
+
+// find returns the catalogue's row of that name, or nil.
+func find(name string) *workload {
+	for i := range catalog {
+		if catalog[i].name == name {
+			return &catalog[i]
+		}
+	}
+	return nil
+}
+
+// names lists the workloads in the catalogue's order.
+func names() []string {
+	var all []string
+	for _, w := range catalog {
+		all = append(all, w.name)
+	}
+	return all
+}
+
+// commonEnv is every workload's.
+func commonEnv(p *program) env {
+	return env{
+		topology.EnvProject:         pulumi.String(p.cfg.Project),
+		topology.EnvLocation:        pulumi.String(p.cfg.Region),
+		topology.EnvSpannerInstance: pulumi.String(p.cfg.Spanner.Instance),
+		topology.EnvSpannerDatabase: pulumi.String(p.cfg.Spanner.Database),
+		topology.EnvSpannerEmulator: pulumi.String(p.cfg.Endpoints.SpannerEmulator),
+		topology.EnvLogLevel:        pulumi.String(p.cfg.LogLevel),
+	}
+}
+
+// enqueueEnv says how to add tasks to the queues that w may use.
+func enqueueEnv(p *program, w *workload) env {
+	if len(w.enqueues) == 0 {
+		return nil
+	}
+	e := env{
+		topology.EnvTasksLocation:       pulumi.String(p.cfg.Region),
+		topology.EnvTasksServiceAccount: p.accounts[tasksAccount].Email,
+		topology.EnvTasksEndpoint:       pulumi.String(p.cfg.Endpoints.CloudTasks),
+	}
+	for _, stage := range w.enqueues {
+		e[stage.EnvQueue()] = p.queues[stage].ID()
+		e[stage.EnvServiceURL()] = p.services[stage.Service()].Uri
+	}
+	return e
+}
+
+// stageEnv governs the worker of a stage. The lease outlives the longest
+// request, so that no second worker claims what a first still works on.
+func stageEnv(p *program, w *workload) env {
+	if w.stage == "" {
+		return nil
+	}
+	return env{
+		topology.EnvStageMaxAttempts: pulumi.String(strconv.Itoa(p.cfg.Stages.MaxAttempts)),
+		topology.EnvStageLease:       pulumi.String((p.cfg.Services[w.name].Timeout + seconds(15)).String()),
+	}
+}
+
+func tenantEnv(p *program) env {
+	return env{topology.EnvTenantCacheTTL: pulumi.String(p.cfg.TenantCacheTTL.String())}
+}
+
+func bodyEnv(p *program) env {
+	return env{topology.EnvMaxBodyBytes: pulumi.String(strconv.Itoa(p.cfg.Limits.MaxBodyBytes))}
+}
+
+func secretEnv(p *program) env {
+	return env{topology.EnvSecretManagerEndpoint: pulumi.String(p.cfg.Endpoints.SecretManager)}
+}
+
+func webhookEnv(p *program) env {
+	return env{
+		topology.EnvWebhookSecretName: pulumi.String(topology.WebhookSecret),
+		topology.EnvReplayWindow:      pulumi.String(p.cfg.Webhook.ReplayWindow.String()),
+	}
+}
+
+func audioEnv(p *program) env {
+	return env{
+		topology.EnvAudioBucket:           p.audio.Name,
+		topology.EnvMaxRecordingBytes:     pulumi.String(strconv.Itoa(p.cfg.Limits.MaxRecordingBytes)),
+		topology.EnvSpeechProject:         pulumi.String(p.cfg.Project),
+		topology.EnvSpeechLocation:        pulumi.String(p.cfg.Speech.Location),
+		topology.EnvSpeechModel:           pulumi.String(p.cfg.Speech.Model),
+		topology.EnvSpeechLanguage:        pulumi.String(p.cfg.Speech.Language),
+		topology.EnvStorageEndpoint:       pulumi.String(p.cfg.Endpoints.Storage),
+		topology.EnvSpeechEndpoint:        pulumi.String(p.cfg.Endpoints.Speech),
+		topology.EnvCallRailAPIURL:        pulumi.String(p.cfg.Endpoints.CallRailAPI),
+		topology.EnvCallRailRecordingHost: pulumi.String(strings.Join(p.cfg.Endpoints.CallRailRecordingHosts, ",")),
+	}
+}
+
+func geminiEnv(p *program) env {
+	return env{
+		topology.EnvVertexProject:  pulumi.String(p.cfg.Project),
+		topology.EnvVertexLocation: pulumi.String(p.cfg.Gemini.Location),
+		topology.EnvGeminiModel:    pulumi.String(p.cfg.Gemini.Model),
+		topology.EnvVertexEndpoint: pulumi.String(p.cfg.Endpoints.VertexAI),
+	}
+}
+
+func manifestEnv(p *program) env {
+	return env{
+		topology.EnvTenantsManifest: pulumi.Sprintf("gs://%s/%s", p.manifest.Bucket, p.manifest.Name),
+		topology.EnvStorageEndpoint: pulumi.String(p.cfg.Endpoints.Storage),
+	}
+}

@@ -1,0 +1,270 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+)
+
+// sample stands for every secret of a stack file, numbered so that a leak
+// shows which one leaked.
+const sample = "sample-secret-"
+
+// settings is a stack's config as a program gets it.
+type settings struct {
+	stack   string
+	values  map[string]string // objects as JSON
+	secrets []string          // keys that hold a secret
+}
+
+// settingsOf reads Pulumi.<stack>.yaml over the defaults of Pulumi.yaml, as the
+// Pulumi CLI does, with sample values for its secrets.
+func settingsOf(t *testing.T, stack string) *settings {
+	t.Helper()
+	var project struct {
+		Config map[string]struct {
+			Type    string
+			Default any
+			Secret  bool
+		}
+	}
+	readYAML(t, "Pulumi.yaml", &project)
+	var file struct{ Config map[string]any }
+	readYAML(t, "Pulumi."+stack+".yaml", &file)
+
+	s := &settings{stack: stack, values: map[string]string{}}
+	for key, declared := range project.Config {
+		if declared.Default != nil {
+			s.set("ingestion:"+key, declared.Default)
+		}
+	}
+	for key, value := range file.Config {
+		if name, ok := strings.CutPrefix(key, "ingestion:"); ok {
+			if _, ok := project.Config[name]; !ok {
+				t.Errorf("Pulumi.%s.yaml sets %s, which Pulumi.yaml does not declare", stack, key)
+			}
+		}
+		s.set(key, value)
+	}
+	return s
+}
+
+func readYAML(t *testing.T, name string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+// set sets a key, with {secure: ...} in value replaced by a sample.
+func (s *settings) set(key string, value any) {
+	n := 0
+	value, n = reveal(key, value)
+	if n > 0 && !slices.Contains(s.secrets, key) {
+		s.secrets = append(s.secrets, key)
+	}
+	if text, ok := value.(string); ok {
+		s.values[key] = text
+		return
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	s.values[key] = string(text)
+}
+
+// setSecret sets a key that is secret as a whole.
+func (s *settings) setSecret(key, value string) {
+	s.set(key, map[string]any{"secure": value})
+}
+
+// reveal replaces encrypted values and counts them.
+func reveal(path string, value any) (any, int) {
+	switch v := value.(type) {
+	case map[string]any:
+		if _, ok := v["secure"]; ok && len(v) == 1 {
+			return sample + path, 1
+		}
+		count := 0
+		out := map[string]any{}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			item, n := reveal(path+"."+key, v[key])
+			out[key], count = item, count+n
+		}
+		return out, count
+	case []any:
+		return v, 0
+	}
+	return value, 0
+}
+
+// edit changes an object of the config.
+func (s *settings) edit(t *testing.T, key string, change func(map[string]any)) {
+	t.Helper()
+	object := map[string]any{}
+	if text, ok := s.values[key]; ok {
+		if err := json.Unmarshal([]byte(text), &object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(object)
+	text, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.values[key] = string(text)
+}
+
+// registered is a resource that a program registered.
+type registered struct {
+	Type, Name string
+	Parents    string // types of its parents, outermost first
+	Inputs     resource.PropertyMap
+	Protect    bool
+	DependsOn  []string // names
+	request    pulumi.MockResourceArgs
+}
+
+func (r registered) key() string { return r.Type + " " + r.Name }
+
+// monitor is the engine of a test: it notes what is registered and makes up
+// what the provider computes.
+type monitor struct {
+	mu        sync.Mutex
+	resources []registered
+}
+
+func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	in := args.Inputs
+	str := func(key resource.PropertyKey) string {
+		if v := in[key]; v.IsString() {
+			return v.StringValue()
+		}
+		return ""
+	}
+	out := in.Copy()
+	project := str("project")
+	id := project + "/" + args.Name
+	set := func(key resource.PropertyKey, value string) { out[key] = resource.NewStringProperty(value) }
+	switch args.TypeToken {
+	case "gcp:serviceaccount/account:Account":
+		email := str("accountId") + "@" + project + ".iam.gserviceaccount.com"
+		id = "projects/" + project + "/serviceAccounts/" + email
+		set("email", email)
+		set("name", id)
+	case "gcp:cloudrunv2/service:Service":
+		id = "projects/" + project + "/locations/" + str("location") + "/services/" + str("name")
+		set("uri", "https://"+str("name")+"-abc123-uc.a.run.app")
+	case "gcp:cloudtasks/queue:Queue":
+		id = "projects/" + project + "/locations/" + str("location") + "/queues/" + str("name")
+	case "gcp:secretmanager/secret:Secret":
+		id = "projects/" + project + "/secrets/" + str("secretId")
+	case "gcp:spanner/database:Database":
+		id = str("instance") + "/" + str("name")
+	case "gcp:apigateway/apiConfig:ApiConfig":
+		id = "projects/" + project + "/locations/global/apis/" + str("api") + "/configs/" + str("apiConfigId")
+	case "gcp:apigateway/gateway:Gateway":
+		set("defaultHostname", str("gatewayId")+"-abc123.uc.gateway.dev")
+	}
+	r := registered{Type: args.TypeToken, Name: args.Name, Inputs: in, request: args}
+	if rpc := args.RegisterRPC; rpc != nil {
+		r.Protect = rpc.GetProtect()
+		if parent := rpc.GetParent(); parent != "" {
+			r.Parents = string(resource.URN(parent).QualifiedType())
+		}
+		for _, urn := range rpc.GetDependencies() {
+			r.DependsOn = append(r.DependsOn, resource.URN(urn).Name())
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.resources = append(m.resources, r)
+	return id, out, nil
+}
+
+func (m *monitor) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	return nil, fmt.Errorf("the program invoked %s; it should need nothing but its config", args.Token)
+}
+
+// fakeImages are images that were never built.
+type fakeImages struct {
+	mu     sync.Mutex
+	pushed []string
+}
+
+func (*fakeImages) Digest(service string) string {
+	return "sha256:" + contentHash(service) + strings.Repeat("0", 48)
+}
+
+func (f *fakeImages) Push(_ context.Context, service, repository string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pushed = append(f.pushed, service)
+	return repository + "@" + f.Digest(service), nil
+}
+
+// outcome is what a run of the program did.
+type outcome struct {
+	resources []registered // in the order of type and name
+	pushed    []string
+}
+
+// run runs the program with a config. The environment has endpoints only if
+// some are given.
+func run(t *testing.T, s *settings, endpoints string, options ...pulumi.RunOption) (outcome, error) {
+	t.Helper()
+	m, images := &monitor{}, &fakeImages{}
+	options = append([]pulumi.RunOption{
+		pulumi.WithMocks("ingestion", s.stack, m),
+		func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = s.values, s.secrets },
+	}, options...)
+	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
+		return deploy(ctx, func(name string) string {
+			if name == EndpointsEnv {
+				return endpoints
+			}
+			return ""
+		}, func(context.Context, *Config) (imageSet, error) { return images, nil })
+	}, options...)
+	slices.SortFunc(m.resources, func(a, b registered) int { return strings.Compare(a.key(), b.key()) })
+	slices.Sort(images.pushed)
+	return outcome{resources: m.resources, pushed: images.pushed}, err
+}
+
+// mustRun is run of a config that must be right.
+func mustRun(t *testing.T, s *settings, options ...pulumi.RunOption) outcome {
+	t.Helper()
+	o, err := run(t, s, "", options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// only returns the resources of a type.
+func (o outcome) only(typ string) []registered {
+	var found []registered
+	for _, r := range o.resources {
+		if r.Type == typ {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+

@@ -1,0 +1,103 @@
+package stack
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/secretmanager"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ingestion.internal/shared/topology"
+)
+
+// registerSecrets makes the platform's webhook secret and the tenants' own
+// keys. Readers of tenants' keys are granted by prefix, see
+// registerProjectGrants, so a tenant costs its secrets and nothing else.
+func (p *program) registerSecrets() error {
+	platform := map[string]*secretmanager.Secret{}
+	for id, value := range map[string]secret{topology.WebhookSecret: p.cfg.WebhookSecret} {
+		s, err := p.registerSecret(id, value, p.labels("secrets"))
+		if err != nil {
+			return err
+		}
+		platform[id] = s
+	}
+	for i := range catalog {
+		w := &catalog[i]
+		for _, id := range w.secrets {
+			grant, err := secretmanager.NewSecretIamMember(p.ctx, w.name+"-reads-"+id, &secretmanager.SecretIamMemberArgs{
+				Project:  pulumi.String(p.cfg.Project),
+				SecretId: platform[id].SecretId,
+				Role:     pulumi.String("roles/secretmanager.secretAccessor"),
+				Member:   p.member(w.name),
+			})
+			if err != nil {
+				return err
+			}
+			p.holds(w.name, grant)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.cfg.Tenants)) {
+		if err := p.registerTenant(id, p.cfg.Tenants[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tenantComponent groups what belongs to one tenant.
+type tenantComponent struct{ pulumi.ResourceState }
+
+func (p *program) registerTenant(id string, t TenantConfig) error {
+	component := &tenantComponent{}
+	if err := p.ctx.RegisterComponentResource("ingestion:tenant:Tenant", id, component); err != nil {
+		return err
+	}
+	labels := p.labels("tenant")
+	labels["tenant"] = pulumi.String(id)
+	for _, s := range []struct {
+		id    string
+		value *secret
+	}{
+		{topology.SigningKeySecret(id), t.Secrets.CallRailSigningKey},
+		{topology.APIKeySecret(id), t.Secrets.CallRailAPIKey},
+	} {
+		if s.value == nil {
+			continue
+		}
+		if _, err := p.registerSecret(s.id, *s.value, labels, pulumi.Parent(component)); err != nil {
+			return err
+		}
+	}
+	return p.ctx.RegisterResourceOutputs(component, pulumi.Map{"tenantId": pulumi.String(id)})
+}
+
+// registerSecret makes a secret with its value. Provider 7 has no write-only
+// secret data, so the value is in Pulumi's state too, encrypted.
+func (p *program) registerSecret(id string, value secret, labels pulumi.StringMap, opts ...pulumi.ResourceOption) (*secretmanager.Secret, error) {
+	s, err := secretmanager.NewSecret(p.ctx, id, &secretmanager.SecretArgs{
+		Project:  pulumi.String(p.cfg.Project),
+		SecretId: pulumi.String(id),
+		Labels:   labels,
+		Replication: &secretmanager.SecretReplicationArgs{
+			UserManaged: &secretmanager.SecretReplicationUserManagedArgs{
+				Replicas: secretmanager.SecretReplicationUserManagedReplicaArray{
+					&secretmanager.SecretReplicationUserManagedReplicaArgs{Location: pulumi.String(p.cfg.Region)},
+				},
+			},
+		},
+	}, append(opts, p.needs(apiSecrets))...)
+	if err != nil {
+		return nil, err
+	}
+	_, err = secretmanager.NewSecretVersion(p.ctx, id, &secretmanager.SecretVersionArgs{
+		Secret:     s.ID(),
+		SecretData: value.output(),
+	}, opts...)
+	return s, err
+}
+
+// output gives the value to Pulumi, marked as secret.
+func (s secret) output() pulumi.StringOutput {
+	return pulumi.ToSecret(pulumi.String(s.value)).(pulumi.StringOutput)
+}

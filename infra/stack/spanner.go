@@ -1,0 +1,82 @@
+package stack
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/spanner"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ingestion.internal/ddl"
+)
+
+// registerDatabase makes the database with its schema, in an instance that is
+// made or, by config, exists.
+//
+// The provider compares the list of statements string by string: more of them
+// update the database, anything else replaces it, that is, deletes it. So the
+// list only grows (package ddl sees to that), and three locks guard a stack
+// that asks for protection: Spanner's drop protection, the provider's deletion
+// protection and Pulumi's own.
+func (p *program) registerDatabase() error {
+	c := p.cfg.Spanner
+	instance := pulumi.StringInput(pulumi.String(c.Instance))
+	if c.CreateInstance {
+		args := &spanner.InstanceArgs{
+			Project:      pulumi.String(p.cfg.Project),
+			Name:         pulumi.String(c.Instance),
+			Config:       pulumi.String(c.InstanceConfig),
+			DisplayName:  pulumi.String("Ingestion " + p.cfg.Stack),
+			ForceDestroy: pulumi.Bool(false),
+			Labels:       p.labels("database"),
+		}
+		if a := c.Autoscaling; a != nil {
+			args.AutoscalingConfig = &spanner.InstanceAutoscalingConfigArgs{
+				AutoscalingLimits: &spanner.InstanceAutoscalingConfigAutoscalingLimitsArgs{
+					MinProcessingUnits: pulumi.Int(a.MinProcessingUnits),
+					MaxProcessingUnits: pulumi.Int(a.MaxProcessingUnits),
+				},
+				AutoscalingTargets: &spanner.InstanceAutoscalingConfigAutoscalingTargetsArgs{
+					HighPriorityCpuUtilizationPercent: pulumi.Int(a.CPUPercent),
+					StorageUtilizationPercent:         pulumi.Int(a.StoragePercent),
+				},
+			}
+		} else {
+			args.ProcessingUnits = pulumi.Int(c.ProcessingUnits)
+		}
+		made, err := spanner.NewInstance(p.ctx, "spanner", args, p.needs(apiSpanner), pulumi.Protect(c.Protect))
+		if err != nil {
+			return err
+		}
+		p.instance, instance = made, made.Name
+	}
+
+	database, err := spanner.NewDatabase(p.ctx, "database", &spanner.DatabaseArgs{
+		Project:                pulumi.String(p.cfg.Project),
+		Instance:               instance,
+		Name:                   pulumi.String(c.Database),
+		DatabaseDialect:        pulumi.String("GOOGLE_STANDARD_SQL"),
+		Ddls:                   pulumi.ToStringArray(ddl.Statements()),
+		VersionRetentionPeriod: pulumi.String(fmt.Sprintf("%dd", c.VersionDays)),
+		EnableDropProtection:   pulumi.Bool(c.Protect),
+		DeletionProtection:     pulumi.Bool(c.Protect),
+	}, p.needs(apiSpanner), pulumi.Protect(c.Protect))
+	if err != nil {
+		return err
+	}
+	p.database = database
+
+	for _, name := range names() {
+		grant, err := spanner.NewDatabaseIAMMember(p.ctx, name+"-database-user", &spanner.DatabaseIAMMemberArgs{
+			Project:  pulumi.String(p.cfg.Project),
+			Instance: database.Instance,
+			Database: database.Name,
+			Role:     pulumi.String("roles/spanner.databaseUser"),
+			Member:   p.member(name),
+		})
+		if err != nil {
+			return err
+		}
+		p.holds(name, grant)
+	}
+	return nil
+}

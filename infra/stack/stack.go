@@ -1,0 +1,158 @@
+// Package stack is the Pulumi program: it registers every resource of the
+// platform, the same way for each stack. What distinguishes stacks is
+// [Config]; what distinguishes services is the catalogue. Each family of
+// resources has its file.
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/artifactregistry"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudrunv2"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudtasks"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/spanner"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/storage"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ingestion.internal/infra/image"
+	"ingestion.internal/shared/topology"
+)
+
+// app is the platform's name in labels and in names of resources.
+const app = "ingestion"
+
+// program is a run of Deploy: the config and what is registered so far.
+type program struct {
+	ctx *pulumi.Context
+	cfg *Config
+
+	apis     map[string]*projects.Service
+	accounts map[string]*serviceaccount.Account
+	grants   map[string][]pulumi.Resource // by account: what it must hold before it can work
+
+	registry *artifactregistry.Repository
+	images   func() (imageSet, error)
+	instance *spanner.Instance // nil if the stack uses an existing one
+	database *spanner.Database
+	audio    *storage.Bucket
+	manifest *storage.BucketObject
+	queues   map[topology.Stage]*cloudtasks.Queue
+	sync     *cloudrunv2.Job
+	services map[string]*cloudrunv2.Service
+	gateway  pulumi.StringOutput // URL
+}
+
+// imageSet is what the program needs of built images.
+type imageSet interface {
+	Digest(service string) string
+	Push(ctx context.Context, service, repository string) (reference string, err error)
+}
+
+// builder compiles the handlers of a stack.
+type builder func(context.Context, *Config) (imageSet, error)
+
+// Deploy registers the platform's resources. It is the whole of a Pulumi
+// program: pulumi.Run(stack.Deploy). The working directory must be in the
+// repository.
+func Deploy(ctx *pulumi.Context) error {
+	return deploy(ctx, os.Getenv, buildImages)
+}
+
+func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) error {
+	cfg, err := loadConfig(ctx, getenv)
+	if err != nil {
+		return err
+	}
+	p := &program{
+		ctx:      ctx,
+		cfg:      cfg,
+		apis:     map[string]*projects.Service{},
+		accounts: map[string]*serviceaccount.Account{},
+		grants:   map[string][]pulumi.Resource{},
+		queues:   map[topology.Stage]*cloudtasks.Queue{},
+		services: map[string]*cloudrunv2.Service{},
+	}
+	p.images = begin(func() (imageSet, error) { return build(ctx.Context(), cfg) })
+	for _, register := range []func() error{
+		p.registerAPIs,
+		p.registerAccounts,
+		p.registerRegistry,
+		p.registerDatabase,
+		p.registerStorage,
+		p.registerQueues,
+		p.registerSecrets,
+		p.registerProjectGrants,
+		p.registerJob,
+		p.registerServices,
+		p.registerGateway,
+	} {
+		if err := register(); err != nil {
+			return err
+		}
+	}
+	return p.export()
+}
+
+// begin runs f in the background and returns a function that awaits it.
+func begin[T any](f func() (T, error)) func() (T, error) {
+	done := make(chan struct{})
+	var value T
+	var err error
+	go func() {
+		defer close(done)
+		value, err = f()
+	}()
+	return func() (T, error) {
+		<-done
+		return value, err
+	}
+}
+
+// buildImages compiles every workload of the catalogue.
+func buildImages(ctx context.Context, cfg *Config) (imageSet, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return nil, err
+	}
+	return image.Build(ctx, image.Options{
+		Module:   filepath.Join(root, "functions"),
+		Services: names(),
+		Platform: cfg.Image.Platform,
+		Base:     cfg.Image.Base,
+		Dir:      filepath.Join(root, ".local", "images"),
+	})
+}
+
+// repositoryRoot returns the nearest folder above the working directory that
+// holds the project file. It is not taken from Pulumi, which gives none to an
+// inline program of the Automation API.
+func repositoryRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "Pulumi.yaml")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", fmt.Errorf("no Pulumi.yaml in the working directory or above it")
+		}
+		dir = parent
+	}
+}
+
+// labels returns the labels of a resource that belongs to a component.
+func (p *program) labels(component string) pulumi.StringMap {
+	return pulumi.StringMap{
+		"app":       pulumi.String(app),
+		"stack":     pulumi.String(p.cfg.Stack),
+		"component": pulumi.String(component),
+	}
+}

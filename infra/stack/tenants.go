@@ -1,0 +1,158 @@
+package stack
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ingestion.internal/shared/tenant"
+	"ingestion.internal/shared/topology"
+	"ingestion.internal/shared/workflow"
+)
+
+// States of a tenant. An offboarded one keeps its data and is served nothing.
+const (
+	stateActive     = "active"
+	stateOffboarded = "offboarded"
+)
+
+// nameID is the form of tenant and office ids: they become parts of secret
+// ids, object names and keys of the database.
+var nameID = regexp.MustCompile(`^[a-z][a-z0-9_-]{1,35}$`)
+
+// validateTenants checks the tenants and that no CallRail company is claimed
+// twice.
+func (c *Config) validateTenants(errs *problems) {
+	companies := map[string]string{} // id to the path that claimed it
+	claim := func(path, id string) {
+		if id == "" {
+			return
+		}
+		if len(id) > 50 {
+			errs.add(path, "must have at most 50 characters")
+		}
+		if first, ok := companies[id]; ok {
+			errs.add(path, "company %s is already at %s", id, first)
+			return
+		}
+		companies[id] = path
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Tenants)) {
+		t := c.Tenants[id]
+		path := "ingestion:tenants." + id
+		if !nameID.MatchString(id) {
+			errs.add(path, "tenant id must match %s", nameID)
+		}
+		if strings.TrimSpace(t.Name) == "" {
+			errs.add(path+".name", "must be set")
+		}
+		if t.State != stateActive && t.State != stateOffboarded {
+			errs.add(path+".state", "must be %s or %s, not %q", stateActive, stateOffboarded, t.State)
+		}
+		if len(t.Offices) == 0 {
+			errs.add(path+".offices", "must have at least one office")
+		}
+		own, err := workflow.Merge(workflow.Default(), t.Workflow, path+".workflow")
+		if err != nil {
+			*errs = append(*errs, flatten(err)...)
+			own = workflow.Default()
+		}
+		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
+			o := t.Offices[officeID]
+			officePath := path + ".offices." + officeID
+			if !nameID.MatchString(officeID) {
+				errs.add(officePath, "office id must match %s", nameID)
+			}
+			if strings.TrimSpace(o.Name) == "" {
+				errs.add(officePath+".name", "must be set")
+			}
+			claim(officePath+".callrailCompanyId", o.CallRailCompanyID)
+			claim(officePath+".callrailCompanyResourceId", o.CallRailCompanyResourceID)
+			if o.hasCallRail() && t.State == stateActive {
+				if o.CallRailAccountID == "" {
+					errs.add(officePath+".callrailAccountId", "must be set for an office with a CallRail company")
+				}
+				if t.Secrets.CallRailAPIKey == nil {
+					errs.add(path+".secrets.callrailApiKey", "must be set: office %s has a CallRail company", officeID)
+				}
+			}
+			if _, err := workflow.Merge(own, o.Workflow, officePath+".workflow"); err != nil {
+				*errs = append(*errs, flatten(err)...)
+			}
+		}
+	}
+}
+
+func (o OfficeConfig) hasCallRail() bool {
+	return o.CallRailCompanyID != "" || o.CallRailCompanyResourceID != ""
+}
+
+// flatten returns the errors that errors.Join joined, so that each is counted.
+func flatten(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join at the top has parts
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// manifest returns what the job tenant-sync brings the database to. It is
+// ordered by id and names secrets only.
+func (c *Config) manifest() (tenant.Manifest, error) {
+	m := tenant.Manifest{Tenants: []tenant.Tenant{}}
+	for _, id := range slices.Sorted(maps.Keys(c.Tenants)) {
+		t := c.Tenants[id]
+		own, err := workflow.Merge(workflow.Default(), t.Workflow, "workflow")
+		if err != nil {
+			return tenant.Manifest{}, err
+		}
+		entry := tenant.Tenant{ID: id, Name: t.Name, State: t.State, Offices: []tenant.Office{}}
+		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
+			o := t.Offices[officeID]
+			merged, err := workflow.Merge(own, o.Workflow, "workflow")
+			if err != nil {
+				return tenant.Manifest{}, err
+			}
+			office := tenant.Office{
+				ID:                        officeID,
+				Name:                      o.Name,
+				CallRailAccountID:         o.CallRailAccountID,
+				CallRailCompanyID:         o.CallRailCompanyID,
+				CallRailCompanyResourceID: o.CallRailCompanyResourceID,
+				Workflow:                  merged,
+			}
+			if t.Secrets.CallRailAPIKey != nil {
+				office.CallRailAPIKeySecret = topology.APIKeySecret(id)
+			}
+			if t.Secrets.CallRailSigningKey != nil {
+				office.CallRailSigningKeySecret = topology.SigningKeySecret(id)
+			}
+			entry.Offices = append(entry.Offices, office)
+		}
+		m.Tenants = append(m.Tenants, entry)
+	}
+	return m, nil
+}
+
+// manifestJSON returns the manifest's text.
+func (c *Config) manifestJSON() (string, error) {
+	m, err := c.manifest()
+	if err != nil {
+		return "", err
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	return string(text) + "\n", err
+}
+
+// contentHash names content: 16 hex digits of the SHA-256 of its parts.
+func contentHash(parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
