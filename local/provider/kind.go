@@ -33,8 +33,15 @@ type Kind struct {
 	Mode     Mode     //
 	Required []string // inputs the API requires
 	Replace  []string // inputs (paths) whose change replaces the resource, as in the provider's schema
-	Computed []string // outputs known only after create: unknown in a preview of a create
-	Volatile []string // outputs that an update may change: unknown in a preview of an update
+	// ReplaceIf names further inputs whose change replaces the resource, where
+	// that depends on the values. Unknown values are absent. Nil names none.
+	ReplaceIf func(old, in Object) []string
+	// CreateFirst says that a replacement can exist beside what it replaces,
+	// so it is created before the old one is deleted. Without it that is done
+	// only where ID yields another id for the new inputs.
+	CreateFirst bool
+	Computed    []string // outputs known only after create: unknown in a preview of a create
+	Volatile    []string // outputs that an update may change: unknown in a preview of an update
 
 	// Normalize fills in the API's defaults and normal forms in the inputs
 	// (auto-name, project, location, letter case). Nil leaves them.

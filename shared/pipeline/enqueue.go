@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -57,10 +58,14 @@ func taskID(task Task, stage topology.Stage) string {
 	return fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], stage, task.RequestID)
 }
 
-// Enqueue makes the task of the stage. That it exists already is success.
+// Enqueue makes the task of the stage. That it exists already is success. A
+// nil Enqueuer has no queues.
 func (e *Enqueuer) Enqueue(ctx context.Context, stage topology.Stage, task Task) error {
-	target, ok := e.targets[stage]
-	if !ok {
+	var target Target
+	if e != nil {
+		target = e.targets[stage]
+	}
+	if target.Queue == "" {
 		return fmt.Errorf("enqueue: this service has no queue for stage %q", stage)
 	}
 	body, err := json.Marshal(task)
@@ -114,7 +119,7 @@ func (e *Enqueuer) create(ctx context.Context, req *cloudtaskspb.CreateTaskReque
 // those of the way to it. A refusal is final.
 func temporary(err error) bool {
 	var api *apierror.APIError
-	if !asAPIError(err, &api) {
+	if !errors.As(err, &api) {
 		return true
 	}
 	return api.HTTPCode() == http.StatusTooManyRequests || api.HTTPCode() >= http.StatusInternalServerError

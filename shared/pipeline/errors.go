@@ -2,31 +2,18 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 
 	"github.com/googleapis/gax-go/v2/apierror"
 	"google.golang.org/grpc/codes"
+
+	"ingestion.internal/shared/fault"
 )
 
-// Permanent wraps an error that no retry can mend: the stage fails at once.
-// Permanent(nil) is nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &permanent{err}
-}
-
-type permanent struct{ error }
-
-func (p *permanent) Unwrap() error { return p.error }
-
-// IsPermanent tells whether the error was wrapped by Permanent.
-func IsPermanent(err error) bool {
-	var p *permanent
-	return errors.As(err, &p)
-}
-
-func asAPIError(err error, target **apierror.APIError) bool { return errors.As(err, target) }
+// Permanent wraps an error that no retry can mend: the stage fails at once. It
+// is fault.Permanent, for workers that meet such an error themselves.
+func Permanent(err error) error { return fault.Permanent(err) }
 
 // hasCode tells an API's answer by its HTTP status or its gRPC code: REST
 // clients fill in one or both, depending on the answer's body.
@@ -37,3 +24,33 @@ func hasCode(err error, status int, code codes.Code) bool {
 	}
 	return api.HTTPCode() == status || api.GRPCStatus().Code() == code
 }
+
+// What a cause must not carry into the database: whatever follows a URL's
+// question mark, credentials in headers, and values of telling names.
+var scrubbers = []struct {
+	find    *regexp.Regexp
+	replace string
+}{
+	{regexp.MustCompile(`(https?://)[^\s/"'@]*@`), `${1}…@`},
+	{regexp.MustCompile(`(https?://[^\s"'?]*)\?[^\s"']*`), `${1}?…`},
+	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]+`), `${1} …`},
+	{regexp.MustCompile(`(?i)\b((?:api|access|signing|private)?[_-]?(?:token|key|secret|password|signature))\\?["']?\s*[=:]\s*\\?["']?[^\s"'\\&,;]+`), `${1}=…`},
+}
+
+// causeOf returns the text of an error as it may be shown to operators. Its
+// length is bounded by the store.
+func causeOf(err error) string {
+	text := err.Error()
+	for _, s := range scrubbers {
+		text = s.find.ReplaceAllString(text, s.replace)
+	}
+	return text
+}
+
+// panicError is what a worker's panic becomes.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }

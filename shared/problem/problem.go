@@ -4,10 +4,14 @@
 package problem
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Kind is a class of failure that a caller can tell from the others. It is
@@ -94,6 +98,17 @@ func KindOf(err error) *Kind {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return TooLarge
+	}
+	// What a dependency could not answer in time may be answered later.
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Unavailable
+	}
+	var grpc interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &grpc) {
+		switch grpc.GRPCStatus().Code() {
+		case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Aborted:
+			return Unavailable
+		}
 	}
 	return Internal
 }

@@ -4,29 +4,26 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
-	"sync"
+	"net/http"
 	"time"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
-	"golang.org/x/sync/singleflight"
+	"errors"
+	"github.com/googleapis/gax-go/v2/apierror"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"ingestion.internal/shared/agecache"
 )
 
-// Bounds of the cache. A failure is remembered only long enough to keep a
-// burst of deliveries for one tenant from becoming a burst of API calls.
-const (
-	failureAge  = 2 * time.Second
-	callTimeout = 5 * time.Second
-	maxEntries  = 10_000
-)
+const callTimeout = 5 * time.Second
 
 // Config is a service's configuration of its secrets.
 type Config struct {
 	Endpoint string        `env:"SECRET_MANAGER_ENDPOINT"`
 	Project  string        `env:"GOOGLE_CLOUD_PROJECT,required,notEmpty"`
-	MaxAge   time.Duration `env:"TENANT_CACHE_TTL,required"`
+	MaxAge   time.Duration `env:"TENANT_CACHE_TTL,required,notEmpty"` // how long a new version may go unseen
 }
 
 // Manager is the Accessor of one project's Secret Manager. A value is served
@@ -35,91 +32,58 @@ type Config struct {
 type Manager struct {
 	client  *secretmanager.Client
 	project string
-	maxAge  time.Duration
-	now     func() time.Time
-	flight  singleflight.Group
-
-	mu      sync.Mutex
-	entries map[string]entry
-}
-
-type entry struct {
-	value   []byte
-	err     error
-	expires time.Time
+	cache   *agecache.Cache[[]byte]
 }
 
 var _ Accessor = (*Manager)(nil)
 
 // NewManager returns the accessor of the project's secrets.
 func NewManager(client *secretmanager.Client, cfg Config) *Manager {
-	return &Manager{client: client, project: cfg.Project, maxAge: cfg.MaxAge, now: time.Now, entries: map[string]entry{}}
+	return newManager(client, cfg, time.Now)
+}
+
+func newManager(client *secretmanager.Client, cfg Config, now func() time.Time) *Manager {
+	return &Manager{client: client, project: cfg.Project, cache: agecache.New[[]byte](cfg.MaxAge, definite, now)}
 }
 
 // Access returns the latest version of the secret. The caller must not change
-// the slice. Errors carry the gRPC status of the API: NotFound,
-// PermissionDenied, Unavailable and so on.
+// the slice. Errors wrap the API's own (*apierror.APIError).
 func (m *Manager) Access(ctx context.Context, id string) ([]byte, error) {
-	if e, ok := m.cached(id); ok {
-		return e.value, e.err
+	value, err := m.cache.Get(ctx, id, func(ctx context.Context) ([]byte, error) { return m.fetch(ctx, id) })
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", id, err)
 	}
-	// The call is not the first caller's alone, so it does not end with them.
-	ch := m.flight.DoChan(id, func() (any, error) {
-		if e, ok := m.cached(id); ok { // another flight has just landed
-			return e.value, e.err
-		}
-		fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-		defer cancel()
-		value, err := m.fetch(fetchCtx, id)
-		m.keep(id, value, err)
-		return value, err
-	})
-	select {
-	case <-ctx.Done():
-		return nil, fmt.Errorf("secret %s: %w", id, context.Cause(ctx))
-	case r := <-ch:
-		if r.Err != nil {
-			return nil, r.Err
-		}
-		return r.Val.([]byte), nil
-	}
+	return value, nil
 }
 
 func (m *Manager) fetch(ctx context.Context, id string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	name := fmt.Sprintf("projects/%s/secrets/%s/versions/latest", m.project, id)
 	resp, err := m.client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: name})
 	if err != nil {
-		return nil, fmt.Errorf("secret %s: %w", id, err)
+		return nil, err
 	}
 	payload := resp.GetPayload()
 	if payload.DataCrc32C != nil {
 		sum := crc32.Checksum(payload.GetData(), crc32.MakeTable(crc32.Castagnoli))
 		if int64(sum) != payload.GetDataCrc32C() {
-			return nil, fmt.Errorf("secret %s: %w", id, status.Error(codes.DataLoss, "the checksum does not match"))
+			return nil, status.Error(codes.DataLoss, "the checksum of the value does not match")
 		}
 	}
 	return payload.GetData(), nil
 }
 
-func (m *Manager) cached(id string) (entry, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e, ok := m.entries[id]
-	if !ok || !m.now().Before(e.expires) {
-		return entry{}, false
-	}
-	return e, true
+// IsNotFound tells whether the error says that there is no such secret, or no
+// version of it.
+func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
+
+// definite tells answers that asking again at once would not change.
+func definite(err error) bool {
+	return hasStatus(err, http.StatusNotFound) || hasStatus(err, http.StatusForbidden)
 }
 
-func (m *Manager) keep(id string, value []byte, err error) {
-	age := m.maxAge
-	if err != nil {
-		age = min(age, failureAge)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.entries) >= maxEntries {
-		clear(m.entries) // ids come from the tenants' rows, so this is not reached in practice
-	}
-	m.entries[id] = entry{value: value, err: err, expires: m.now().Add(age)}
+func hasStatus(err error, code int) bool {
+	var api *apierror.APIError
+	return errors.As(err, &api) && api.HTTPCode() == code
 }

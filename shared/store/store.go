@@ -1,11 +1,27 @@
+// Package store keeps tenants, requests, their stages and their recordings in
+// Spanner. Everything that belongs to a tenant is reached through a handle
+// bound to that tenant, see [DB.Tenant]; only [Directory] looks across them,
+// and it finds tenants and offices, never their customers' data.
 package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/spanner"
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+
+	"ingestion.internal/shared/topology"
+)
+
+// Errors of this package. All others are Spanner's, wrapped.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrLostClaim = errors.New("the claim was lost: another worker has the stage")
 )
 
 // Config says where the database is. SPANNER_EMULATOR_HOST is read by the
@@ -22,23 +38,121 @@ func (c Config) Path() string {
 	return fmt.Sprintf("projects/%s/instances/%s/databases/%s", c.Project, c.Instance, c.Database)
 }
 
-// DB is the platform's database. Its own methods reach no tenant's data: they
-// give a handle that is bound to one tenant, and the directory that finds it.
+// DB is the platform's database.
 type DB struct {
 	client    *spanner.Client
 	directory *Directory
+	now       func() time.Time
 }
 
-// Open connects to the database. It does not wait for it: see Ping.
-func Open(ctx context.Context, cfg Config) (*DB, error) {
-	return nil, nil
+// An Option changes how a database is opened.
+type Option func(*DB)
+
+// WithClock replaces time.Now, by which leases and cached entries age.
+func WithClock(now func() time.Time) Option { return func(db *DB) { db.now = now } }
+
+// Open connects to the database. It does not wait for it to answer: see Ping.
+func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
+	client, err := spanner.NewClientWithConfig(ctx, cfg.Path(), spanner.ClientConfig{
+		// The handlers' accounts may not write metrics.
+		DisableNativeMetrics: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", cfg.Path(), err)
+	}
+	db := &DB{client: client, now: time.Now}
+	for _, opt := range opts {
+		opt(db)
+	}
+	db.directory = newDirectory(client, cfg.CacheTTL, db.now)
+	return db, nil
 }
 
 // Close ends the connections.
-func (db *DB) Close() error { return nil }
+func (db *DB) Close() error {
+	db.client.Close()
+	return nil
+}
 
-// Ping reports whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { return nil }
+// Ping returns nil if the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	iter := db.client.Single().Query(ctx, spanner.NewStatement("SELECT 1"))
+	defer iter.Stop()
+	if _, err := iter.Next(); err != nil {
+		return fmt.Errorf("spanner: %w", err)
+	}
+	return nil
+}
 
-// Directory finds tenants and offices.
-type Directory struct{}
+// Directory returns the directory of tenants and offices.
+func (db *DB) Directory() *Directory { return db.directory }
+
+// Tenant returns the handle bound to the tenant. It does not check that there
+// is such a tenant: a handle of one that is not there finds nothing and cannot
+// write.
+func (db *DB) Tenant(id string) *Tenant { return &Tenant{db: db, id: id} }
+
+// Tenant reaches the rows of one tenant, and no others: its id is the first
+// part of every key that its methods build.
+type Tenant struct {
+	db *DB
+	id string
+}
+
+// ID returns the tenant's id.
+func (t *Tenant) ID() string { return t.id }
+
+var idNamespace = uuid.MustParse("b9d3e1c6-35c2-5b8a-9d7c-52f3f0a4c111")
+
+// RequestID derives the id of the request that an outside event makes, so that
+// deliveries of the same event meet on one primary key.
+func RequestID(tenantID, source, externalID string) string {
+	return derivedID("request", tenantID, source, externalID)
+}
+
+// RecordingID derives the id of a call's recording.
+func RecordingID(tenantID, callID string) string {
+	return derivedID("recording", tenantID, callID)
+}
+
+// derivedID quotes each part, so that no two lists of parts read the same.
+func derivedID(parts ...string) string {
+	return uuid.NewSHA1(idNamespace, fmt.Appendf(nil, "%q", parts)).String()
+}
+
+// inactive tells Spanner's answer that a row's parent is not there.
+func parentMissing(err error) bool { return spanner.ErrCode(err) == codes.NotFound }
+
+// clip makes text fit a column of n characters.
+func clip(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	count := 0
+	for i := range s {
+		if count == n {
+			return s[:i]
+		}
+		count++
+	}
+	return s
+}
+
+// stageState is the state of one stage of one request.
+type stageState = string
+
+// States of a stage.
+const (
+	StatePending    = "pending"
+	StateRunning    = "running"
+	StateDone       = "done"
+	StateFailed     = "failed"
+	StateDeadLetter = "dead_letter"
+)
+
+// stageRow is a row of request_stages.
+type stageRow struct {
+	Stage      topology.Stage
+	State      stageState
+	Attempts   int64
+	LeaseUntil spanner.NullTime
+	Cause      spanner.NullString
+}

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ingestion.internal/local/internal/cli"
+	"ingestion.internal/local/internal/daemonapi"
+	"ingestion.internal/local/internal/follow"
+	"ingestion.internal/local/internal/progress"
+	"ingestion.internal/local/internal/sample"
+	"ingestion.internal/shared/topology"
+)
+
+// callSpec is a call to place.
+type callSpec struct {
+	tenant, office string
+	scenario       sample.Scenario
+}
+
+func (a *app) call(ctx context.Context) error {
+	_, client, err := a.daemon()
+	if err != nil {
+		return err
+	}
+	name := a.opts.Scenario
+	if a.opts.Spam {
+		name = "spam"
+	}
+	sc := sample.Scenarios[cmpOr(name, "kitchen")]
+	if a.opts.Script != "" {
+		path := a.opts.Script
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(a.workDir, path)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return coded(cli.ExitUsage, err)
+		}
+		defer f.Close()
+		if sc.Script, err = sample.ReadScript(f); err != nil {
+			return coded(cli.ExitUsage, fmt.Errorf("%s: %w", a.opts.Script, err))
+		}
+	}
+	sc.Person.Name = cmpOr(a.opts.Name, sc.Person.Name)
+	sc.Person.Phone = cmpOr(a.opts.Phone, sc.Person.Phone)
+	return a.tell(a.placeCall(ctx, client, callSpec{a.opts.Tenant, a.opts.Office, sc}))
+}
+
+func (a *app) form(ctx context.Context) error {
+	_, client, err := a.daemon()
+	if err != nil {
+		return err
+	}
+	p := sample.Scenarios["kitchen"].Person
+	message := cmpOr(a.opts.Message, sample.FormMessage)
+	if a.opts.Spam {
+		p, message = sample.Scenarios["spam"].Person, sample.FormSpam
+		p.Email = "offers@example.net"
+	}
+	p.Name, p.Phone = cmpOr(a.opts.Name, p.Name), cmpOr(a.opts.Phone, p.Phone)
+	p.Email, p.Postal = cmpOr(a.opts.Email, p.Email), cmpOr(a.opts.Zip, p.Postal)
+	body, err := sample.Form(a.opts.Tenant, a.opts.Office, p, message, a.opts.Fields)
+	if err != nil {
+		return err
+	}
+	status, err := deployed(ctx, client)
+	if err != nil {
+		return err
+	}
+	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, nil, false))
+}
+
+// tell prints the story, also of a request that failed.
+func (a *app) tell(s *follow.Story, err error) error {
+	if s == nil {
+		return err
+	}
+	if a.opts.JSON {
+		return errors.Join(err, writeJSON(a.stdout, s))
+	}
+	a.printStory(s)
+	return err
+}
+
+// deployed returns the status of a cloud that has the platform on it.
+func deployed(ctx context.Context, client *daemonapi.Client) (daemonapi.Status, error) {
+	s, err := client.Status(ctx)
+	if err != nil {
+		return s, err
+	}
+	if s.Gateway == "" || s.Database == "" {
+		return s, coded(cli.ExitNotRunning, errors.New("the platform is not deployed on the local cloud (deploy it with: go run ./local up)"))
+	}
+	return s, nil
+}
+
+// placeCall makes up a call, sends its webhook and follows the request. With
+// an error the story is what is known so far, or nil.
+func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec callSpec) (*follow.Story, error) {
+	status, err := deployed(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	office, err := pickOffice(ctx, db, spec.tenant, spec.office)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UTC()
+	p := spec.scenario.Person
+	call := daemonapi.Call{
+		ID: sample.CallID(now), AccountID: office.AccountID,
+		CompanyID: office.CompanyID, CompanyResourceID: office.CompanyResourceID, CompanyName: office.Name,
+		CustomerName: p.Name, CustomerPhone: p.Phone, CustomerCity: p.City, CustomerState: p.State,
+		TrackingPhone: "+14045558514", StartTime: now,
+		DurationSeconds: sample.Duration(spec.scenario.Script), Script: spec.scenario.Script,
+	}
+	rec, err := client.PutCall(ctx, call)
+	if err != nil {
+		return nil, fmt.Errorf("tell the CallRail stand-in of the call: %w", err)
+	}
+	body, err := sample.Webhook(call, rec.URL)
+	if err != nil {
+		return nil, err
+	}
+	secret := cmpOr(office.SigningKeySecret, topology.WebhookSecret)
+	key, err := client.Secret(ctx, secret)
+	if err != nil {
+		return nil, fmt.Errorf("signing key of %s: %w", spec.tenant, err)
+	}
+	return a.send(ctx, db, status, spec.tenant, "/api/v1/callrail/webhook", body,
+		http.Header{"Signature": {sample.Sign(key, body)}}, true)
+}
+
+// pickOffice returns the tenant's office with this id, or its first that
+// CallRail knows.
+func pickOffice(ctx context.Context, db *follow.Spanner, tenantID, officeID string) (follow.Office, error) {
+	offices, err := db.Offices(ctx, tenantID)
+	if err != nil {
+		return follow.Office{}, err
+	}
+	var ids []string
+	for _, o := range offices {
+		hasCompany := o.CompanyID != "" || o.CompanyResourceID != ""
+		if hasCompany && (officeID == "" || officeID == o.OfficeID) {
+			return o, nil
+		}
+		ids = append(ids, o.OfficeID)
+	}
+	if len(offices) == 0 {
+		tenants, err := db.Tenants(ctx)
+		return follow.Office{}, coded(cli.ExitUsage, errors.Join(fmt.Errorf("there is no active tenant %q with an office; tenants: %s", tenantID, strings.Join(tenants, ", ")), err))
+	}
+	if officeID == "" {
+		return follow.Office{}, coded(cli.ExitUsage, fmt.Errorf("no office of %q has a CallRail company; offices: %s", tenantID, strings.Join(ids, ", ")))
+	}
+	return follow.Office{}, coded(cli.ExitUsage, fmt.Errorf("%q has no office %q with a CallRail company; offices: %s", tenantID, officeID, strings.Join(ids, ", ")))
+}
+
+// postTimeout bounds the gateway's answer.
+const postTimeout = 30 * time.Second
+
+// send posts a body to the gateway and follows the request that it becomes.
+func (a *app) send(ctx context.Context, db *follow.Spanner, status daemonapi.Status, tenantID, path string, body []byte, header http.Header, phoneCall bool) (*follow.Story, error) {
+	it := a.board.Start("gateway", "POST "+path)
+	id, code, err := post(ctx, status.Gateway+path, body, header)
+	if err != nil {
+		it.Fail("POST %s", path)
+		return nil, coded(cli.ExitRequest, err)
+	}
+	it.Done("POST %s: %d, request %s", path, code, id)
+
+	timeout, cancel := context.WithTimeoutCause(ctx, a.opts.Timeout, fmt.Errorf("--timeout %v is over", a.opts.Timeout))
+	defer cancel()
+	it = a.board.Start("pipeline", "waiting")
+	story, err := follow.Until(timeout, db, tenantID, id, func(s *follow.Story) { it.Note("%s", s.Now()) })
+	if err == nil {
+		if missing := story.Missing(phoneCall); len(missing) > 0 {
+			err = fmt.Errorf("request %s lacks %s", id, strings.Join(missing, ", "))
+			if story.FailureCause != "" {
+				err = fmt.Errorf("%w; %s failed: %s", err, story.FailureStage, story.FailureCause)
+			}
+		}
+	}
+	if err != nil {
+		it.Fail("not completed")
+		return story, coded(cli.ExitRequest, fmt.Errorf("%w (what the services say: go run ./local logs)", err))
+	}
+	it.Done("completed")
+	return story, nil
+}
+
+// post returns the request id of an accepted body.
+func post(ctx context.Context, url string, body []byte, header http.Header) (id string, code int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return "", 0, err
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", 0, fmt.Errorf("the gateway does not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return "", resp.StatusCode, fmt.Errorf("the gateway's answer: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		return "", resp.StatusCode, fmt.Errorf("the gateway refused it: %s: %s", resp.Status, bytes.TrimSpace(text))
+	}
+	var answer struct {
+		RequestID string `json:"request_id"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil || answer.RequestID == "" {
+		return "", resp.StatusCode, fmt.Errorf("the answer names no request_id: %s", bytes.TrimSpace(text))
+	}
+	return answer.RequestID, resp.StatusCode, nil
+}
+
+// printStory tells a request's story.
+func (a *app) printStory(s *follow.Story) {
+	row := func(name, format string, args ...any) {
+		a.board.Println(fmt.Sprintf("  %-12s %s", name, fmt.Sprintf(format, args...)))
+	}
+	row("request", "%s of %s, %s", s.RequestID, s.TenantID, s.Status)
+	if s.TranscriptStart != "" {
+		row("transcript", "%q", s.TranscriptStart)
+	}
+	if s.Intent != "" {
+		row("intent", "%s, project %s, urgency %s, sentiment %s", s.Intent, cmpOr(s.ProjectType, "-"), cmpOr(s.Urgency, "-"), cmpOr(s.Sentiment, "-"))
+	}
+	if s.LeadScore != nil {
+		spam := ""
+		if s.SpamLikelihood != nil {
+			spam = fmt.Sprintf(" (spam likelihood %.0f of 100)", *s.SpamLikelihood)
+		}
+		row("lead score", "%d of 100%s", *s.LeadScore, spam)
+	}
+	if s.Decision != "" {
+		row("decision", "%s", s.Decision)
+		for _, r := range s.DecisionReasons {
+			row("", "- %s", r)
+		}
+	}
+	for _, st := range s.Stages {
+		detail := fmt.Sprintf("%s in %s", st.State, progress.Seconds(time.Duration(st.Seconds*float64(time.Second))))
+		if st.Finished.IsZero() {
+			detail = st.State
+		}
+		if st.Attempts > 1 {
+			detail += fmt.Sprintf(", %d attempts", st.Attempts)
+		}
+		if st.Cause != "" && st.State != "done" {
+			detail += ": " + st.Cause
+		}
+		row("stage", "%-17s %s", st.Name, detail)
+	}
+	if s.FailureCause != "" {
+		row("failure", "%s: %s", s.FailureStage, s.FailureCause)
+	}
+	if s.Seconds > 0 {
+		row("total", "%s", progress.Seconds(time.Duration(s.Seconds*float64(time.Second))))
+	}
+}

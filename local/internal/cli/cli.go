@@ -1,0 +1,363 @@
+// Package cli is the command line of the local cloud: its commands, flags,
+// help texts and exit codes. The launcher and the command it starts parse with
+// the same table, so a mistake is told before anything is built.
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Exit codes of .local/bin/localcloud and of the launcher. (go run itself
+// turns every code but 0 into 1 and prints the code.)
+const (
+	ExitOK          = 0
+	ExitFailed      = 1   // anything else
+	ExitUsage       = 2   // the command line is wrong
+	ExitNotRunning  = 3   // the local cloud is not running
+	ExitBuild       = 4   // something does not compile or cannot be fetched
+	ExitDeploy      = 5   // the program or the engine failed
+	ExitRequest     = 6   // a request was refused or did not end completed
+	ExitInterrupted = 130 // stopped by a signal; what this command started is stopped too
+)
+
+// Options are the flags of all commands; a command has those that it declares.
+type Options struct {
+	JSON bool
+
+	// up
+	NoProof bool
+
+	// logs
+	Follow bool
+	Tail   int
+
+	// call, form
+	Tenant   string
+	Office   string
+	Scenario string
+	Script   string
+	Name     string
+	Phone    string
+	Email    string
+	Zip      string
+	Message  string
+	Fields   Fields
+	Spam     bool
+	Timeout  time.Duration
+
+	// fault
+	Count int
+
+	Args []string // what is not a flag
+}
+
+// Fields is a repeatable flag key=value.
+type Fields map[string]string
+
+// String implements flag.Value.
+func (f Fields) String() string {
+	parts := make([]string, 0, len(f))
+	for k, v := range f {
+		parts = append(parts, k+"="+v)
+	}
+	return strings.Join(parts, ",")
+}
+
+// Set implements flag.Value.
+func (f Fields) Set(s string) error {
+	k, v, ok := strings.Cut(s, "=")
+	if !ok || k == "" {
+		return fmt.Errorf("%q is not key=value", s)
+	}
+	if _, twice := f[k]; twice {
+		return fmt.Errorf("%q is given twice", k)
+	}
+	f[k] = v
+	return nil
+}
+
+// Command is one command of the table.
+type Command struct {
+	Name     string
+	Args     string // shown after the name
+	MinArgs  int
+	MaxArgs  int
+	Summary  string
+	Long     string
+	Examples []string
+	flags    func(*flag.FlagSet, *Options)
+}
+
+// DefaultTenant is the sample tenant of Pulumi.local.yaml whose CallRail
+// company and key are those of the vendor's documentation.
+const DefaultTenant = "boost-marketing"
+
+// Commands is the table, in the order of the help text.
+var Commands = []*Command{
+	{
+		Name: "up", Summary: "build and start everything, deploy, and prove it with one call",
+		Long: `Builds the engine, the local cloud, the program and the functions; starts the
+local cloud if it is not running; runs pulumi up on the stack "local"; then sends
+one signed phone call through the gateway and follows it to its end. On a running
+cloud it is an update: only what changed is deployed.
+
+It ends with exit status 0 only if the call became a completed request.`,
+		Examples: []string{"up", "up --json | jq .proof.leadScore"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document on standard output, progress on standard error")
+			fs.BoolVar(&o.NoProof, "no-proof", false, "stop after the deployment, without the proof call")
+			fs.DurationVar(&o.Timeout, "timeout", 60*time.Second, "how long the proof call may take")
+		},
+	},
+	{
+		Name: "down", Summary: "stop everything and forget its state",
+		Long: `Stops the daemon, the emulator and every service, checks that no process of
+them is left, and deletes .local/state. What was built stays in .local/bin. It is
+no error if nothing runs.`,
+		Examples: []string{"down"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+		},
+	},
+	{
+		Name: "status", Summary: "what runs, where, and how it is",
+		Long:     `Shows the gateway's address, services with their revisions, queues, the emulator and what is set to fail.`,
+		Examples: []string{"status", "status --json | jq -r .gateway"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+		},
+	},
+	{
+		Name: "logs", Args: "[service]", MaxArgs: 1, Summary: "log lines of one service, or of all",
+		Long: `Prints what services wrote. Without a service: all of them, and the local
+cloud's own lines (service "daemon").`,
+		Examples: []string{"logs ai-analyzer -n 20", "logs -f"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.Follow, "f", false, "go on with new lines until interrupted")
+			fs.BoolVar(&o.Follow, "follow", false, "the same as -f")
+			fs.IntVar(&o.Tail, "n", 100, "how many old lines of each service; -1 = all")
+			fs.IntVar(&o.Tail, "tail", 100, "the same as -n")
+		},
+	},
+	{
+		Name: "call", Summary: "send one signed phone call and follow it to its end",
+		Long: `Makes up a phone call, tells the CallRail stand-in of it, signs CallRail's
+Post-Call webhook with the tenant's key, posts it to the gateway, and follows the
+request through every stage.
+
+What is said comes from --scenario, or from a file with --script: one line for
+each turn, "Customer: ..." or "Agent: ...".`,
+		Examples: []string{"call", "call --scenario bathroom --tenant summit-kitchens", "call --script ./my-call.txt --json", "call --spam"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			requestFlags(fs, o)
+			fs.StringVar(&o.Scenario, "scenario", "", "what is said: "+strings.Join(ScenarioNames, ", ")+" (default kitchen)")
+			fs.StringVar(&o.Script, "script", "", "file with what is said")
+			fs.BoolVar(&o.Spam, "spam", false, "the same as --scenario spam")
+			fs.StringVar(&o.Name, "name", "", "the caller's name")
+			fs.StringVar(&o.Phone, "phone", "", "the caller's number, E.164")
+		},
+	},
+	{
+		Name: "form", Summary: "send one website form and follow it to its end",
+		Long: `Posts a website form to the gateway and follows the request through every
+stage. Further fields are kept as they are.`,
+		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --spam"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			requestFlags(fs, o)
+			fs.StringVar(&o.Message, "message", "", "what the customer wrote")
+			fs.StringVar(&o.Name, "name", "", "the customer's name")
+			fs.StringVar(&o.Phone, "phone", "", "the customer's number")
+			fs.StringVar(&o.Email, "email", "", "the customer's address")
+			fs.StringVar(&o.Zip, "zip", "", "the customer's ZIP code")
+			fs.BoolVar(&o.Spam, "spam", false, "send an advertisement instead of an enquiry")
+			o.Fields = Fields{}
+			fs.Var(o.Fields, "field", "one more field, `key=value`; repeatable")
+		},
+	},
+	{
+		Name: "env", Summary: "shell exports to use this cloud from a shell or another program",
+		Long: `Prints export lines: GATEWAY_URL, SPANNER_EMULATOR_HOST and what a plain
+pulumi -s local needs.`,
+		Examples: []string{`env            # eval "$(go run ./local env)"`, "env --json"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON object")
+		},
+	},
+	{
+		Name: "fault", Args: "<stand-in> <mode|clear>", MinArgs: 2, MaxArgs: 2, Summary: "make a stand-in misbehave, or behave again",
+		Long: `Tells a stand-in (callrail, speech, vertexai) to fail, rate-limit, stall or
+answer nonsense, for the next --count requests or until it is cleared.`,
+		Examples: []string{"fault speech fail --count 2", "fault vertexai nonsense", "fault vertexai clear"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.IntVar(&o.Count, "count", 0, "how many requests it hits; 0 = every one until it is cleared")
+		},
+	},
+}
+
+// ScenarioNames lists what call --scenario takes.
+var ScenarioNames = []string{"kitchen", "bathroom", "roof", "spam", "wrong-number", "far-away"}
+
+func requestFlags(fs *flag.FlagSet, o *Options) {
+	fs.BoolVar(&o.JSON, "json", false, "print one JSON document on standard output, progress on standard error")
+	fs.StringVar(&o.Tenant, "tenant", DefaultTenant, "tenant `id`")
+	fs.StringVar(&o.Office, "office", "", "office `id` (default: the tenant's first with a CallRail company)")
+	fs.DurationVar(&o.Timeout, "timeout", 60*time.Second, "how long to follow the request")
+}
+
+// ErrHelp says that help was asked for; its text is Help's.
+var ErrHelp = errors.New("help")
+
+// UsageError is a mistake on the command line.
+type UsageError struct {
+	Command string // empty if no command was recognised
+	Reason  string
+}
+
+func (e *UsageError) Error() string {
+	if e.Command == "" {
+		return e.Reason + "\nsee: go run ./local --help"
+	}
+	return e.Command + ": " + e.Reason + "\nsee: go run ./local " + e.Command + " --help"
+}
+
+// Parse reads a command line without the program's name. With ErrHelp, cmd is
+// the command that help was asked for, or nil for the whole.
+func Parse(args []string) (cmd *Command, opts Options, err error) {
+	if len(args) == 0 {
+		return nil, opts, ErrHelp
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		if len(args) == 1 {
+			return nil, opts, ErrHelp
+		}
+		args = []string{args[1], "--help"}
+	}
+	if cmd = find(args[0]); cmd == nil {
+		reason := fmt.Sprintf("there is no command %q", args[0])
+		if strings.HasPrefix(args[0], "-") {
+			reason = fmt.Sprintf("the flag %q must come after a command", args[0])
+		}
+		return nil, opts, &UsageError{Reason: reason}
+	}
+	fs := flag.NewFlagSet(cmd.Name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	cmd.flags(fs, &opts)
+	// The flag package stops at the first argument; people write flags after.
+	for rest := args[1:]; len(rest) > 0; {
+		if err := fs.Parse(rest); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return cmd, opts, ErrHelp
+			}
+			return cmd, opts, &UsageError{cmd.Name, err.Error()}
+		}
+		if rest = fs.Args(); len(rest) > 0 {
+			opts.Args = append(opts.Args, rest[0])
+			rest = rest[1:]
+		}
+	}
+	return cmd, opts, cmd.check(opts)
+}
+
+func find(name string) *Command {
+	for _, c := range Commands {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// check finds mistakes that need no more than the command line.
+func (c *Command) check(o Options) error {
+	var reasons []string
+	if n := len(o.Args); n > c.MaxArgs {
+		reasons = append(reasons, fmt.Sprintf("unexpected argument %q", o.Args[c.MaxArgs]))
+	} else if n < c.MinArgs {
+		reasons = append(reasons, "it needs "+c.Args)
+	}
+	if o.Spam && (o.Script != "" || o.Scenario != "" || o.Message != "") {
+		reasons = append(reasons, "--spam says what is sent, and so does another flag")
+	}
+	if o.Script != "" && o.Scenario != "" {
+		reasons = append(reasons, "--script and --scenario both say what is said")
+	}
+	if o.Scenario != "" && !contains(ScenarioNames, o.Scenario) {
+		reasons = append(reasons, fmt.Sprintf("no scenario %q; there are %s", o.Scenario, strings.Join(ScenarioNames, ", ")))
+	}
+	if o.Timeout < 0 || (o.Timeout == 0 && (c.Name == "call" || c.Name == "form" || c.Name == "up")) {
+		reasons = append(reasons, "--timeout must be positive")
+	}
+	if o.Count < 0 {
+		reasons = append(reasons, "--count must not be negative")
+	}
+	if len(reasons) > 0 {
+		return &UsageError{c.Name, strings.Join(reasons, "; ")}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Help returns the help text of a command, or of the whole for nil.
+func Help(c *Command) string {
+	var b strings.Builder
+	if c == nil {
+		b.WriteString(`A Google Cloud on this machine, and the platform running on it.
+
+Usage:
+  go run ./local <command> [flags]
+
+Commands:
+`)
+		for _, c := range Commands {
+			fmt.Fprintf(&b, "  %-8s %s\n", c.Name, c.Summary)
+		}
+		b.WriteString(`
+Each command explains itself: go run ./local <command> --help
+
+Exit status of .local/bin/localcloud (go run turns all but 0 into 1):
+  0 done   1 failed   2 wrong usage   3 not running   4 build failed
+  5 deployment failed   6 request not completed   130 interrupted
+`)
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%s\n\nUsage:\n  go run ./local %s\n\n%s\n", upperFirst(c.Summary)+".", strings.TrimSpace(c.Name+" "+c.Args)+" [flags]", c.Long)
+	var o Options
+	fs := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	c.flags(fs, &o)
+	b.WriteString("\nFlags:\n")
+	fs.VisitAll(func(f *flag.Flag) {
+		name, usage := flag.UnquoteUsage(f)
+		left := "--" + f.Name
+		if len(f.Name) == 1 {
+			left = "-" + f.Name
+		}
+		if name != "" {
+			left += " " + name
+		}
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && !strings.Contains(usage, "the same as") {
+			usage += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(&b, "  %-18s %s\n", left, usage)
+	})
+	b.WriteString("\nExamples:\n")
+	for _, e := range c.Examples {
+		fmt.Fprintf(&b, "  go run ./local %s\n", e)
+	}
+	return b.String()
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/spanner"
+
+	"ingestion.internal/shared/agecache"
+	"ingestion.internal/shared/workflow"
+)
+
+// Directory finds active tenants and offices across the platform. What it
+// finds may be as old as the configured age.
+type Directory struct {
+	client *spanner.Client
+	cache  *agecache.Cache[[]Office]
+}
+
+func newDirectory(client *spanner.Client, maxAge time.Duration, now func() time.Time) *Directory {
+	notFound := func(err error) bool { return errors.Is(err, ErrNotFound) }
+	return &Directory{client: client, cache: agecache.New[[]Office](maxAge, notFound, now)}
+}
+
+const officeColumns = `o.tenant_id, o.office_id, o.name, o.callrail_company_id, o.callrail_company_resource_id,
+	o.callrail_account_id, o.callrail_api_key, o.callrail_signing_key,
+	IF(o.workflow_config IS NULL, NULL, TO_JSON_STRING(o.workflow_config)) AS workflow_config`
+
+const activeOffices = `SELECT ` + officeColumns + ` FROM offices AS o JOIN tenants AS t ON t.tenant_id = o.tenant_id
+	WHERE t.status = 'active' AND o.status = 'active' AND `
+
+// Company is how an event from CallRail names the office it belongs to.
+type Company struct {
+	TenantID   string // empty where the event does not name its tenant
+	ID         string
+	ResourceID string
+}
+
+// OfficeByCompany returns the active office of an active tenant that the
+// company belongs to. ErrNotFound stands for every reason there is none: no
+// such company, a company of another tenant than the event names, ids that
+// belong to different companies, or several offices that claim it.
+func (d *Directory) OfficeByCompany(ctx context.Context, c Company) (*Office, error) {
+	offices, err := d.officesOf(ctx, "callrail_company_id", c.ID)
+	if errors.Is(err, ErrNotFound) {
+		offices, err = d.officesOf(ctx, "callrail_company_resource_id", c.ResourceID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found *Office
+	for i := range offices {
+		o := &offices[i]
+		if c.TenantID != "" && o.TenantID != c.TenantID ||
+			contradict(o.CallRailCompanyID, c.ID) || contradict(o.CallRailCompanyResourceID, c.ResourceID) {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("company %q: claimed by offices of %q and %q: %w", c.ID, found.TenantID, o.TenantID, ErrNotFound)
+		}
+		found = o
+	}
+	if found == nil {
+		return nil, fmt.Errorf("company %q: %w", c.ID, ErrNotFound)
+	}
+	return found, nil
+}
+
+func contradict(a, b string) bool { return a != "" && b != "" && a != b }
+
+func (d *Directory) officesOf(ctx context.Context, column, value string) ([]Office, error) {
+	if value == "" {
+		return nil, ErrNotFound
+	}
+	return d.find(ctx, column+"="+value, spanner.Statement{
+		SQL:    activeOffices + `o.` + column + ` = @value`,
+		Params: map[string]any{"value": value},
+	})
+}
+
+// Offices returns the active offices of the tenant, ordered by id. ErrNotFound
+// means that the tenant is unknown, inactive or without offices.
+func (d *Directory) Offices(ctx context.Context, tenantID string) ([]Office, error) {
+	return d.find(ctx, "tenant="+tenantID, spanner.Statement{
+		SQL:    activeOffices + `o.tenant_id = @tenant ORDER BY o.office_id`,
+		Params: map[string]any{"tenant": tenantID},
+	})
+}
+
+func (d *Directory) find(ctx context.Context, key string, stmt spanner.Statement) ([]Office, error) {
+	return d.cache.Get(ctx, key, func(ctx context.Context) ([]Office, error) {
+		offices, err := queryOffices(d.client.Single().Query(ctx, stmt))
+		if err != nil {
+			return nil, err
+		}
+		if len(offices) == 0 {
+			return nil, ErrNotFound
+		}
+		return offices, nil
+	})
+}
+
+// ActiveTenants returns the ids of all active tenants, in order. It is not
+// cached.
+func (d *Directory) ActiveTenants(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := d.client.Single().Query(ctx, spanner.NewStatement(`SELECT tenant_id FROM tenants WHERE status = 'active' ORDER BY tenant_id`)).
+		Do(func(row *spanner.Row) error {
+			var id string
+			if err := row.Columns(&id); err != nil {
+				return err
+			}
+			ids = append(ids, id)
+			return nil
+		})
+	if err != nil {
+		return nil, fmt.Errorf("tenants: %w", err)
+	}
+	return ids, nil
+}
+
+func queryOffices(rows *spanner.RowIterator) ([]Office, error) {
+	var offices []Office
+	err := rows.Do(func(row *spanner.Row) error {
+		var o Office
+		var name, company, resource, account, apiKey, signingKey, config spanner.NullString
+		if err := row.Columns(&o.TenantID, &o.OfficeID, &name, &company, &resource, &account, &apiKey, &signingKey, &config); err != nil {
+			return err
+		}
+		o.Name, o.CallRailCompanyID, o.CallRailCompanyResourceID = name.StringVal, company.StringVal, resource.StringVal
+		o.CallRailAccountID, o.CallRailAPIKeySecret, o.CallRailSigningKeySecret = account.StringVal, apiKey.StringVal, signingKey.StringVal
+		o.Workflow = workflow.Default()
+		if config.Valid {
+			if err := json.Unmarshal([]byte(config.StringVal), &o.Workflow); err != nil {
+				return fmt.Errorf("workflow_config of office %s of tenant %s: %w", o.OfficeID, o.TenantID, err)
+			}
+		}
+		offices = append(offices, o)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("offices: %w", err)
+	}
+	return offices, nil
+}

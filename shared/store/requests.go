@@ -1,0 +1,404 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"cloud.google.com/go/spanner"
+	"google.golang.org/grpc/codes"
+
+	"ingestion.internal/shared/topology"
+)
+
+// Widths of columns, in characters.
+const (
+	maxName   = 200
+	maxPhone  = 40
+	maxEmail  = 320
+	maxPostal = 16
+	maxURL    = 2048
+	maxCause  = 1024
+	maxReason = 1024
+)
+
+// States of webhook_events.processing_status.
+const (
+	eventReceived  = "received"
+	eventProcessed = "processed"
+	eventFailed    = "failed"
+)
+
+// Acceptance is the answer to an event from outside.
+type Acceptance struct {
+	RequestID string
+	Status    Status // of the request
+	Duplicate bool   // the request was there already, and nothing was written
+	// Unsent are the stages whose task is not known to be in its queue: the
+	// first one, unless an earlier delivery has sent it.
+	Unsent []topology.Stage
+}
+
+// Accept records an event, its request and the request's first stage in one
+// transaction. A request with the same id makes it a duplicate, whatever it
+// holds. req.TenantID, Status and times are the store's to set.
+func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) (Acceptance, error) {
+	if req.TenantID != "" && req.TenantID != t.id {
+		return Acceptance{}, fmt.Errorf("accept: a request of tenant %q does not belong to tenant %q", req.TenantID, t.id)
+	}
+	payload, err := storableJSON(req.Payload)
+	if err != nil {
+		return Acceptance{}, fmt.Errorf("accept: payload: %w", err)
+	}
+	var acc Acceptance
+	_, err = t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		acc = Acceptance{RequestID: req.RequestID, Status: StatusReceived, Unsent: []topology.Stage{first}}
+		row, err := tx.ReadRow(ctx, "requests", spanner.Key{t.id, req.RequestID}, []string{"status"})
+		switch {
+		case err == nil:
+			acc.Duplicate = true
+			if err := row.Columns((*string)(&acc.Status)); err != nil {
+				return err
+			}
+			acc.Unsent, err = t.unsent(ctx, tx, req.RequestID)
+			return err
+		case spanner.ErrCode(err) != codes.NotFound:
+			return err
+		}
+		return tx.BufferWrite([]*spanner.Mutation{
+			spanner.InsertMap("requests", map[string]any{
+				"tenant_id":          t.id,
+				"request_id":         req.RequestID,
+				"office_id":          nullString(req.OfficeID),
+				"source":             req.Source,
+				"communication_mode": req.CommunicationMode,
+				"status":             string(StatusReceived),
+				"call_id":            nullString(req.CallID),
+				"recording_url":      nullString(clip(req.RecordingURL, maxURL)),
+				"customer_name":      nullString(clip(req.CustomerName, maxName)),
+				"customer_phone":     nullString(clip(req.CustomerPhone, maxPhone)),
+				"customer_email":     nullString(clip(req.CustomerEmail, maxEmail)),
+				"postal_code":        nullString(clip(req.PostalCode, maxPostal)),
+				"payload":            payload,
+				"created_at":         spanner.CommitTimestamp,
+				"updated_at":         spanner.CommitTimestamp,
+			}),
+			spanner.InsertMap("webhook_events", map[string]any{
+				"tenant_id":         t.id,
+				"event_id":          req.RequestID,
+				"request_id":        req.RequestID,
+				"webhook_source":    req.Source,
+				"call_id":           nullString(req.CallID),
+				"processing_status": eventReceived,
+				"created_at":        spanner.CommitTimestamp,
+				"updated_at":        spanner.CommitTimestamp,
+			}),
+			t.insertStage(req.RequestID, first),
+		})
+	})
+	if err != nil {
+		if parentMissing(err) {
+			err = fmt.Errorf("tenant %q: %w", t.id, ErrNotFound)
+		}
+		return Acceptance{}, fmt.Errorf("accept: %w", err)
+	}
+	return acc, nil
+}
+
+func (t *Tenant) insertStage(requestID string, stage topology.Stage) *spanner.Mutation {
+	return spanner.InsertMap("request_stages", map[string]any{
+		"tenant_id":  t.id,
+		"request_id": requestID,
+		"stage":      string(stage),
+		"state":      StatePending,
+		"attempts":   0,
+		"created_at": spanner.CommitTimestamp,
+	})
+}
+
+// Unsent returns the pending stages of the request whose task is not known to
+// be in its queue.
+func (t *Tenant) Unsent(ctx context.Context, requestID string) ([]topology.Stage, error) {
+	stages, err := t.unsent(ctx, t.db.client.Single(), requestID)
+	if err != nil {
+		return nil, fmt.Errorf("unsent stages: %w", err)
+	}
+	return stages, nil
+}
+
+// reader is what read-only and read-write transactions have in common.
+type reader interface {
+	Query(ctx context.Context, stmt spanner.Statement) *spanner.RowIterator
+}
+
+func (t *Tenant) unsent(ctx context.Context, tx reader, requestID string) ([]topology.Stage, error) {
+	var stages []topology.Stage
+	err := tx.Query(ctx, spanner.Statement{
+		SQL: `SELECT stage FROM request_stages
+			WHERE tenant_id = @tenant AND request_id = @request AND state = 'pending' AND enqueued_at IS NULL`,
+		Params: t.key(requestID),
+	}).Do(func(row *spanner.Row) error {
+		var stage string
+		if err := row.Columns(&stage); err != nil {
+			return err
+		}
+		stages = append(stages, topology.Stage(stage))
+		return nil
+	})
+	return stages, err
+}
+
+func (t *Tenant) key(requestID string) map[string]any {
+	return map[string]any{"tenant": t.id, "request": requestID}
+}
+
+// MarkEnqueued records that the stage's task is in its queue.
+func (t *Tenant) MarkEnqueued(ctx context.Context, requestID string, stage topology.Stage) error {
+	_, err := t.db.client.Apply(ctx, []*spanner.Mutation{spanner.UpdateMap("request_stages", map[string]any{
+		"tenant_id":   t.id,
+		"request_id":  requestID,
+		"stage":       string(stage),
+		"enqueued_at": spanner.CommitTimestamp,
+	})})
+	if err != nil {
+		return fmt.Errorf("mark %s enqueued: %w", stage, notFound(err))
+	}
+	return nil
+}
+
+// notFound makes Spanner's answer about a missing row ErrNotFound.
+func notFound(err error) error {
+	if spanner.ErrCode(err) == codes.NotFound {
+		return ErrNotFound
+	}
+	return err
+}
+
+// Request returns the request, or ErrNotFound.
+func (t *Tenant) Request(ctx context.Context, requestID string) (*Request, error) {
+	req, err := t.request(ctx, t.db.client.Single(), requestID)
+	if err != nil {
+		return nil, fmt.Errorf("request %s: %w", requestID, err)
+	}
+	return req, nil
+}
+
+// JSON is read as text: through the client's own type, numbers would pass
+// through float64.
+const requestColumns = `request_id, office_id, source, communication_mode, status, call_id, recording_url,
+	customer_name, customer_phone, customer_email, postal_code,
+	IF(payload IS NULL, NULL, TO_JSON_STRING(payload)),
+	IF(transcription_data IS NULL, NULL, TO_JSON_STRING(transcription_data)),
+	IF(ai_analysis IS NULL, NULL, TO_JSON_STRING(ai_analysis)),
+	lead_score, spam_likelihood, decision, decision_reasons, failure_stage, failure_cause, created_at, updated_at`
+
+func (t *Tenant) request(ctx context.Context, tx reader, requestID string) (*Request, error) {
+	var found *Request
+	err := tx.Query(ctx, spanner.Statement{
+		SQL:    `SELECT ` + requestColumns + ` FROM requests WHERE tenant_id = @tenant AND request_id = @request`,
+		Params: t.key(requestID),
+	}).Do(func(row *spanner.Row) error {
+		r := Request{TenantID: t.id}
+		var office, source, mode, call, recording, name, phone, email, postal spanner.NullString
+		var payload, transcription, analysis, decision, failureStage, failureCause spanner.NullString
+		var score spanner.NullInt64
+		var spam spanner.NullFloat64
+		var created, updated spanner.NullTime
+		if err := row.Columns(&r.RequestID, &office, &source, &mode, (*string)(&r.Status), &call, &recording,
+			&name, &phone, &email, &postal, &payload, &transcription, &analysis,
+			&score, &spam, &decision, &r.DecisionReasons, &failureStage, &failureCause, &created, &updated); err != nil {
+			return err
+		}
+		r.OfficeID, r.Source, r.CommunicationMode = office.StringVal, source.StringVal, mode.StringVal
+		r.CallID, r.RecordingURL = call.StringVal, recording.StringVal
+		r.CustomerName, r.CustomerPhone, r.CustomerEmail, r.PostalCode = name.StringVal, phone.StringVal, email.StringVal, postal.StringVal
+		r.Payload, r.Transcription, r.Analysis = rawJSON(payload), rawJSON(transcription), rawJSON(analysis)
+		if score.Valid {
+			r.LeadScore = &score.Int64
+		}
+		if spam.Valid {
+			r.SpamLikelihood = &spam.Float64
+		}
+		r.Decision, r.FailureStage, r.FailureCause = decision.StringVal, topology.Stage(failureStage.StringVal), failureCause.StringVal
+		r.ReceivedAt, r.UpdatedAt = created.Time, updated.Time
+		found = &r
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		return nil, ErrNotFound
+	}
+	return found, nil
+}
+
+func rawJSON(s spanner.NullString) json.RawMessage {
+	if !s.Valid {
+		return nil
+	}
+	return json.RawMessage(s.StringVal)
+}
+
+func nullString(s string) spanner.NullString {
+	return spanner.NullString{StringVal: s, Valid: s != ""}
+}
+
+// Recordings returns the recordings of a call.
+func (t *Tenant) Recordings(ctx context.Context, callID string) ([]Recording, error) {
+	var all []Recording
+	err := t.db.client.Single().Query(ctx, spanner.Statement{
+		SQL: `SELECT recording_id, call_id, storage_url, content_type, size_bytes, sha256, duration_seconds, transcription_status
+			FROM call_recordings WHERE tenant_id = @tenant AND call_id = @call ORDER BY recording_id`,
+		Params: map[string]any{"tenant": t.id, "call": callID},
+	}).Do(func(row *spanner.Row) error {
+		var r Recording
+		var call, url, contentType, sum, status spanner.NullString
+		var size, duration spanner.NullInt64
+		if err := row.Columns(&r.RecordingID, &call, &url, &contentType, &size, &sum, &duration, &status); err != nil {
+			return err
+		}
+		r.CallID, r.StorageURL, r.ContentType, r.SHA256 = call.StringVal, url.StringVal, contentType.StringVal, sum.StringVal
+		r.SizeBytes, r.DurationSeconds, r.TranscriptionStatus = size.Int64, duration.Int64, status.StringVal
+		all = append(all, r)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recordings of call %s: %w", callID, err)
+	}
+	return all, nil
+}
+
+// office returns the tenant's office with the id, or its first where the id is
+// empty. It is active or not: what was accepted is finished.
+func (t *Tenant) office(ctx context.Context, tx reader, officeID string) (*Office, error) {
+	stmt := spanner.Statement{
+		SQL:    `SELECT ` + officeColumns + ` FROM offices AS o WHERE o.tenant_id = @tenant`,
+		Params: map[string]any{"tenant": t.id},
+	}
+	if officeID != "" {
+		stmt.SQL += ` AND o.office_id = @office`
+		stmt.Params["office"] = officeID
+	}
+	stmt.SQL += ` ORDER BY o.status = 'active' DESC, o.office_id LIMIT 1`
+	offices, err := queryOffices(tx.Query(ctx, stmt))
+	if err != nil {
+		return nil, err
+	}
+	if len(offices) == 0 {
+		return nil, fmt.Errorf("office %q: %w", officeID, ErrNotFound)
+	}
+	return &offices[0], nil
+}
+
+// update returns the mutation that sets what the update names.
+func (t *Tenant) update(requestID string, status Status, u RequestUpdate) (*spanner.Mutation, error) {
+	values := map[string]any{
+		"tenant_id":  t.id,
+		"request_id": requestID,
+		"status":     string(status),
+		"updated_at": spanner.CommitTimestamp,
+	}
+	texts := []struct {
+		column string
+		value  *string
+		max    int
+	}{
+		{"recording_url", u.RecordingURL, maxURL},
+		{"customer_name", u.CustomerName, maxName},
+		{"customer_phone", u.CustomerPhone, maxPhone},
+		{"customer_email", u.CustomerEmail, maxEmail},
+		{"postal_code", u.PostalCode, maxPostal},
+		{"decision", u.Decision, 50},
+	}
+	for _, x := range texts {
+		if x.value != nil {
+			values[x.column] = clip(*x.value, x.max)
+		}
+	}
+	for column, value := range map[string]json.RawMessage{"transcription_data": u.Transcription, "ai_analysis": u.Analysis} {
+		if value == nil {
+			continue
+		}
+		stored, err := storableJSON(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", column, err)
+		}
+		values[column] = stored
+	}
+	if u.LeadScore != nil {
+		values["lead_score"] = *u.LeadScore
+	}
+	if u.SpamLikelihood != nil {
+		values["spam_likelihood"] = *u.SpamLikelihood
+	}
+	if u.DecisionReasons != nil {
+		reasons := make([]string, len(u.DecisionReasons))
+		for i, r := range u.DecisionReasons {
+			reasons[i] = clip(r, maxReason)
+		}
+		values["decision_reasons"] = reasons
+	}
+	return spanner.UpdateMap("requests", values), nil
+}
+
+func (t *Tenant) upsertRecording(r *Recording) *spanner.Mutation {
+	return spanner.InsertOrUpdateMap("call_recordings", map[string]any{
+		"tenant_id":            t.id,
+		"recording_id":         r.RecordingID,
+		"call_id":              r.CallID,
+		"storage_url":          r.StorageURL,
+		"content_type":         clip(r.ContentType, 100),
+		"size_bytes":           r.SizeBytes,
+		"sha256":               r.SHA256,
+		"duration_seconds":     r.DurationSeconds,
+		"transcription_status": r.TranscriptionStatus,
+		"created_at":           spanner.CommitTimestamp,
+		"updated_at":           spanner.CommitTimestamp,
+	})
+}
+
+// storableJSON makes a value of a JSON column. Spanner refuses a number that
+// it cannot keep without loss; such a number is kept as its text, because an
+// event must not be lost for how its sender writes numbers.
+func storableJSON(raw json.RawMessage) (spanner.NullJSON, error) {
+	if len(raw) == 0 {
+		return spanner.NullJSON{}, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var value any
+	if err := dec.Decode(&value); err != nil {
+		return spanner.NullJSON{}, err
+	}
+	if dec.More() {
+		return spanner.NullJSON{}, errors.New("more than one JSON value")
+	}
+	return spanner.NullJSON{Value: storable(value), Valid: true}, nil
+}
+
+func storable(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, element := range v {
+			v[key] = storable(element)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = storable(element)
+		}
+	case json.Number:
+		if _, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return v
+		}
+		f, err := v.Float64()
+		if err != nil || len(v) > 17 {
+			return v.String()
+		}
+		return f
+	}
+	return value
+}

@@ -1,0 +1,271 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/spanner"
+
+	"ingestion.internal/shared/topology"
+)
+
+// ClaimState says what came of trying to claim a stage.
+type ClaimState int
+
+// The outcomes of Tenant.Claim.
+const (
+	Claimed   ClaimState = iota + 1 // the stage is the caller's until its lease ends
+	Busy                            // another worker's lease is live
+	Done                            // the stage is done; Claim.Unsent may name what follows
+	Dead                            // the stage failed or is a dead letter: there is nothing to do
+	Exhausted                       // this call found the attempts used up and made it a dead letter
+)
+
+// Claim is one attempt at one stage of one request.
+type Claim struct {
+	State   ClaimState
+	Stage   topology.Stage
+	Attempt int // counts from 1; with it, a lost claim is told from a live one
+	Request *Request
+	Office  *Office
+	Unsent  []topology.Stage // with Done: stages whose task is not known to be in its queue
+	Cause   string           // with Dead and Exhausted
+}
+
+// Claim takes the stage for the lease's time. A stage whose worker vanished is
+// taken over when its lease has ended; if that was the last of maxAttempts,
+// the request becomes a dead letter. ErrNotFound: there is no such stage.
+func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Stage, lease time.Duration, maxAttempts int) (*Claim, error) {
+	var claim *Claim
+	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		claim = &Claim{Stage: stage}
+		row, err := t.stage(ctx, tx, requestID, stage)
+		if err != nil {
+			return err
+		}
+		claim.Attempt, claim.Cause = int(row.Attempts), row.Cause.StringVal
+		now := t.db.now()
+		switch row.State {
+		case StateDone:
+			claim.State = Done
+			claim.Unsent, err = t.unsent(ctx, tx, requestID)
+			return err
+		case StateFailed, StateDeadLetter:
+			claim.State = Dead
+			return nil
+		case StateRunning:
+			if row.LeaseUntil.Valid && now.Before(row.LeaseUntil.Time) {
+				claim.State = Busy
+				return nil
+			}
+			claim.Cause = fmt.Sprintf("attempt %d did not end within its lease", row.Attempts)
+		}
+		if int(row.Attempts) >= maxAttempts {
+			claim.State = Exhausted
+			return tx.BufferWrite(t.endFailed(requestID, stage, StateDeadLetter, StatusDeadLetter, claim.Cause))
+		}
+		if claim.Request, err = t.request(ctx, tx, requestID); err != nil {
+			return err
+		}
+		if claim.Office, err = t.office(ctx, tx, claim.Request.OfficeID); err != nil {
+			return err
+		}
+		claim.State = Claimed
+		claim.Attempt++
+		claim.Request.Status = StatusProcessing
+		requestUpdate, err := t.update(requestID, StatusProcessing, RequestUpdate{})
+		if err != nil {
+			return err
+		}
+		values := t.stageKey(requestID, stage)
+		values["state"] = StateRunning
+		values["attempts"] = claim.Attempt
+		values["lease_until"] = now.Add(lease)
+		values["started_at"] = spanner.CommitTimestamp
+		if row.State == StateRunning {
+			values["cause"] = clip(claim.Cause, maxCause)
+		}
+		return tx.BufferWrite([]*spanner.Mutation{requestUpdate, spanner.UpdateMap("request_stages", values)})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim %s of request %s: %w", stage, requestID, err)
+	}
+	return claim, nil
+}
+
+// Finish commits the claimed stage's result and the next stage ("" completes
+// the request) together. ErrLostClaim: nothing was written.
+func (t *Tenant) Finish(ctx context.Context, claim *Claim, update RequestUpdate, recording *Recording, next topology.Stage) error {
+	requestID := claim.Request.RequestID
+	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		if err := t.holds(ctx, tx, requestID, claim); err != nil {
+			return err
+		}
+		status := StatusProcessing
+		if next == "" {
+			status = StatusCompleted
+		}
+		requestUpdate, err := t.update(requestID, status, update)
+		if err != nil {
+			return err
+		}
+		mutations := []*spanner.Mutation{requestUpdate, t.endStage(requestID, claim.Stage, StateDone, nil)}
+		if recording != nil {
+			mutations = append(mutations, t.upsertRecording(recording))
+		}
+		if next == "" {
+			mutations = append(mutations, t.updateEvent(requestID, eventProcessed))
+		} else {
+			mutations = append(mutations, t.insertStage(requestID, next))
+		}
+		return tx.BufferWrite(mutations)
+	})
+	if err != nil {
+		return fmt.Errorf("finish %s of request %s: %w", claim.Stage, requestID, err)
+	}
+	return nil
+}
+
+// Fail ends the claimed attempt with its cause and returns the stage's new
+// state: failed if no retry can mend it, dead_letter if it was the last of
+// maxAttempts, else pending, for another attempt. ErrLostClaim: nothing was
+// written.
+func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent bool, maxAttempts int) (string, error) {
+	requestID := claim.Request.RequestID
+	var state stageState
+	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		if err := t.holds(ctx, tx, requestID, claim); err != nil {
+			return err
+		}
+		switch {
+		case permanent:
+			state = StateFailed
+			return tx.BufferWrite(t.endFailed(requestID, claim.Stage, state, StatusFailed, cause))
+		case claim.Attempt >= maxAttempts:
+			state = StateDeadLetter
+			return tx.BufferWrite(t.endFailed(requestID, claim.Stage, state, StatusDeadLetter, cause))
+		}
+		state = StatePending
+		values := t.stageKey(requestID, claim.Stage)
+		values["state"] = state
+		values["lease_until"] = spanner.NullTime{}
+		values["cause"] = clip(cause, maxCause)
+		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
+	})
+	if err != nil {
+		return "", fmt.Errorf("record the failure of %s of request %s: %w", claim.Stage, requestID, err)
+	}
+	return state, nil
+}
+
+// holds returns nil while the claim is the stage's latest attempt and has not
+// ended. A lease that has run out does not matter until another attempt began.
+func (t *Tenant) holds(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, claim *Claim) error {
+	row, err := t.stage(ctx, tx, requestID, claim.Stage)
+	if err != nil {
+		return err
+	}
+	if row.State != StateRunning || int(row.Attempts) != claim.Attempt {
+		return ErrLostClaim
+	}
+	return nil
+}
+
+func (t *Tenant) stageKey(requestID string, stage topology.Stage) map[string]any {
+	return map[string]any{"tenant_id": t.id, "request_id": requestID, "stage": string(stage)}
+}
+
+func (t *Tenant) stage(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, stage topology.Stage) (*stageRow, error) {
+	row, err := tx.ReadRow(ctx, "request_stages", spanner.Key{t.id, requestID, string(stage)},
+		[]string{"state", "attempts", "lease_until", "cause"})
+	if err != nil {
+		return nil, notFound(err)
+	}
+	s := &stageRow{Stage: stage}
+	if err := row.Columns(&s.State, &s.Attempts, &s.LeaseUntil, &s.Cause); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// endStage ends the stage; a nil cause leaves that of an earlier attempt.
+func (t *Tenant) endStage(requestID string, stage topology.Stage, state stageState, cause *string) *spanner.Mutation {
+	values := t.stageKey(requestID, stage)
+	values["state"] = state
+	values["lease_until"] = spanner.NullTime{}
+	values["finished_at"] = spanner.CommitTimestamp
+	if cause != nil {
+		values["cause"] = clip(*cause, maxCause)
+	}
+	return spanner.UpdateMap("request_stages", values)
+}
+
+func (t *Tenant) endFailed(requestID string, stage topology.Stage, state stageState, status Status, cause string) []*spanner.Mutation {
+	return []*spanner.Mutation{
+		t.endStage(requestID, stage, state, &cause),
+		spanner.UpdateMap("requests", map[string]any{
+			"tenant_id":     t.id,
+			"request_id":    requestID,
+			"status":        string(status),
+			"failure_stage": string(stage),
+			"failure_cause": clip(cause, maxCause),
+			"updated_at":    spanner.CommitTimestamp,
+		}),
+		t.updateEvent(requestID, eventFailed),
+	}
+}
+
+// updateEvent sets the state of the event that made the request; they share
+// their id.
+func (t *Tenant) updateEvent(requestID, status string) *spanner.Mutation {
+	return spanner.UpdateMap("webhook_events", map[string]any{
+		"tenant_id":         t.id,
+		"event_id":          requestID,
+		"processing_status": status,
+		"updated_at":        spanner.CommitTimestamp,
+	})
+}
+
+// StageStatus is the visible state of one stage of a request.
+type StageStatus struct {
+	Stage      topology.Stage
+	State      string // pending, running, done, failed or dead_letter
+	Attempts   int
+	Cause      string // of the last attempt that failed
+	Enqueued   bool
+	StartedAt  time.Time // of the last attempt; zero before the first
+	FinishedAt time.Time // zero until it is over
+}
+
+// Stages returns the stages that the request has reached, in the pipeline's
+// order.
+func (t *Tenant) Stages(ctx context.Context, requestID string) ([]StageStatus, error) {
+	byStage := map[topology.Stage]StageStatus{}
+	err := t.db.client.Single().Query(ctx, spanner.Statement{
+		SQL: `SELECT stage, state, attempts, cause, enqueued_at IS NOT NULL, started_at, finished_at
+			FROM request_stages WHERE tenant_id = @tenant AND request_id = @request`,
+		Params: t.key(requestID),
+	}).Do(func(row *spanner.Row) error {
+		var s StageStatus
+		var attempts int64
+		var cause spanner.NullString
+		var started, finished spanner.NullTime
+		if err := row.Columns((*string)(&s.Stage), &s.State, &attempts, &cause, &s.Enqueued, &started, &finished); err != nil {
+			return err
+		}
+		s.Attempts, s.Cause, s.StartedAt, s.FinishedAt = int(attempts), cause.StringVal, started.Time, finished.Time
+		byStage[s.Stage] = s
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stages of request %s: %w", requestID, err)
+	}
+	var all []StageStatus
+	for _, stage := range topology.Stages {
+		if s, ok := byStage[stage]; ok {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,80 @@
+package tenant
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// States of a tenant in the manifest.
+const (
+	Active     = "active"
+	Offboarded = "offboarded"
+)
+
+var (
+	tenantID = regexp.MustCompile(`^[a-z][a-z0-9_-]{1,35}$`)
+	officeID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,36}$`)
+)
+
+// ValidID tells whether id can be a tenant's.
+func ValidID(id string) bool { return tenantID.MatchString(id) }
+
+// Parse reads a manifest and reports every mistake in it at once. A manifest
+// without the list of tenants is a mistake, an empty list is not.
+func Parse(data []byte) (Manifest, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	var m Manifest
+	if err := dec.Decode(&m); err != nil {
+		return Manifest{}, fmt.Errorf("tenant manifest: %w", err)
+	}
+	if dec.More() {
+		return Manifest{}, errors.New("tenant manifest: more than one JSON value")
+	}
+	if m.Tenants == nil {
+		return Manifest{}, errors.New("tenant manifest: tenants is missing")
+	}
+	var errs []error
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("tenant manifest: "+format, args...))
+	}
+	tenants := map[string]bool{}
+	companies := map[string]string{}
+	for i, t := range m.Tenants {
+		if !ValidID(t.ID) {
+			fail("tenants[%d]: bad id %q", i, t.ID)
+		}
+		if tenants[t.ID] {
+			fail("tenants[%d]: %q is there twice", i, t.ID)
+		}
+		tenants[t.ID] = true
+		if t.State != Active && t.State != Offboarded {
+			fail("tenants[%d] (%s): bad state %q", i, t.ID, t.State)
+		}
+		offices := map[string]bool{}
+		for j, o := range t.Offices {
+			where := fmt.Sprintf("%s/%s", t.ID, o.ID)
+			if !officeID.MatchString(o.ID) {
+				fail("tenants[%d].offices[%d]: bad id %q", i, j, o.ID)
+			}
+			if offices[o.ID] {
+				fail("tenants[%d].offices[%d]: %q is there twice", i, j, o.ID)
+			}
+			offices[o.ID] = true
+			if t.State != Active || o.CallRailCompanyID == "" {
+				continue
+			}
+			if other, ok := companies[o.CallRailCompanyID]; ok {
+				fail("%s: CallRail company %q is also that of %s", where, o.CallRailCompanyID, other)
+			}
+			companies[o.CallRailCompanyID] = where
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
