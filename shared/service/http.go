@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -196,4 +197,18 @@ func (s *Service) limitBody(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, s.maxBody)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// ReadBody reads the whole body. Its errors are the caller's: a body over the
+// limit or one that ends early.
+func ReadBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, problem.Wrap(problem.TooLarge, fmt.Sprintf("at most %d bytes are accepted", tooLarge.Limit), err)
+	case err != nil:
+		return nil, problem.Wrap(problem.BadRequest, "the body ended early", err)
+	}
+	return body, nil
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/storage"
+
+	"ingestion.internal/shared/logging"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/tenant"
+)
+
+const (
+	readTimeout      = time.Minute
+	tenantTimeout    = time.Minute
+	maxManifestBytes = 64 << 20
+)
+
+func splitURL(url string) (bucket, object string, err error) {
+	path, ok := strings.CutPrefix(url, "gs://")
+	bucket, object, found := strings.Cut(path, "/")
+	if !ok || !found || bucket == "" || object == "" {
+		return "", "", errors.New("TENANTS_MANIFEST is not of the form gs://bucket/object")
+	}
+	return bucket, object, nil
+}
+
+func readManifest(ctx context.Context, objects *storage.Client, url string) (tenant.Manifest, error) {
+	bucket, object, err := splitURL(url)
+	if err != nil {
+		return tenant.Manifest{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	r, err := objects.Bucket(bucket).Object(object).NewReader(ctx)
+	if err != nil {
+		return tenant.Manifest{}, fmt.Errorf("read %s: %w", url, err)
+	}
+	defer r.Close() //nolint:errcheck // read to its end below
+	data, err := io.ReadAll(io.LimitReader(r, maxManifestBytes))
+	if err != nil {
+		return tenant.Manifest{}, fmt.Errorf("read %s: %w", url, err)
+	}
+	return tenant.Parse(data)
+}
+
+// sync brings the database to the manifest, each tenant in a transaction of
+// its own: one that fails does not keep the others back.
+func sync(ctx context.Context, db *store.DB, manifest tenant.Manifest) error {
+	active, err := db.Directory().ActiveTenants(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	changed := 0
+	record := func(id string, changes store.Changes, err error) {
+		ctx := logging.WithTenant(ctx, id)
+		if err != nil {
+			slog.ErrorContext(ctx, "tenant not synced", slog.Any("error", err))
+			errs = append(errs, err)
+			return
+		}
+		changed += len(changes)
+		for _, change := range changes {
+			slog.InfoContext(ctx, change)
+		}
+	}
+	declared := map[string]bool{}
+	for _, t := range manifest.Tenants {
+		declared[t.ID] = true
+		tenantCtx, cancel := context.WithTimeout(ctx, tenantTimeout)
+		changes, err := db.Tenant(t.ID).Sync(tenantCtx, t)
+		cancel()
+		record(t.ID, changes, err)
+	}
+	for _, id := range active {
+		if declared[id] {
+			continue
+		}
+		tenantCtx, cancel := context.WithTimeout(ctx, tenantTimeout)
+		err := db.Tenant(id).Deactivate(tenantCtx)
+		cancel()
+		record(id, store.Changes{"tenant deactivated: the manifest no longer names it"}, err)
+	}
+	slog.InfoContext(ctx, "tenants synced", slog.Int("tenants", len(manifest.Tenants)), slog.Int("changes", changed), slog.Int("errors", len(errs)))
+	return errors.Join(errs...)
+}

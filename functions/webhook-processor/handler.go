@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/problem"
+	"ingestion.internal/shared/secrets"
+	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
+)
+
+// acceptTimeout bounds everything before the answer. CallRail does not say how
+// long it waits, and it never sends again.
+const acceptTimeout = 8 * time.Second
+
+type handler struct {
+	db             *store.DB
+	secrets        secrets.Accessor
+	enqueuer       *pipeline.Enqueuer
+	platformSecret string
+	replayWindow   time.Duration
+	now            func() time.Time
+}
+
+func (h *handler) mount(r chi.Router) {
+	r.With(service.RequireJSON).Method(http.MethodPost, "/api/v1/callrail/webhook", service.Handler(h.receive))
+}
+
+// errUnauthorized is the one answer to everything that is not proven to come
+// from the tenant it names, so that nobody learns which tenants there are.
+func errUnauthorized(why error) error {
+	return problem.Wrap(problem.Unauthorized, "", why)
+}
+
+// receive handles POST /api/v1/callrail/webhook: 202 for a new call, 200 for
+// one that is known. The 2xx says that the call is in the database.
+func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+	defer cancel()
+	body, err := service.ReadBody(r)
+	if err != nil {
+		return err
+	}
+	event, err := callrail.ParsePostCall(body)
+	if err != nil {
+		return problem.New(problem.BadRequest, err.Error())
+	}
+	office, err := h.authenticate(ctx, r.Header, body, event)
+	if err != nil {
+		return err
+	}
+
+	first := topology.AIAnalysis
+	if event.HasRecording() {
+		first = topology.AudioProcessing
+	}
+	return pipeline.Accept(ctx, w, h.db, h.enqueuer, store.Request{
+		TenantID:          office.TenantID,
+		RequestID:         store.RequestID(office.TenantID, store.SourceCallRail, event.CallID),
+		OfficeID:          office.OfficeID,
+		Source:            store.SourceCallRail,
+		CommunicationMode: store.ModePhoneCall,
+		CallID:            event.CallID,
+		RecordingURL:      event.RecordingURL,
+		CustomerName:      event.CustomerName,
+		CustomerPhone:     event.CustomerPhone,
+		Payload:           body,
+	}, first)
+}
+
+// authenticate returns the office that the event belongs to, once its
+// signature proves it.
+func (h *handler) authenticate(ctx context.Context, header http.Header, body []byte, event *callrail.CallEvent) (*store.Office, error) {
+	office, err := h.db.Directory().OfficeByCompany(ctx, store.Company{
+		TenantID: event.TenantID, ID: event.CompanyID, ResourceID: event.CompanyResourceID,
+	})
+	unknown := errors.Is(err, store.ErrNotFound)
+	if err != nil && !unknown {
+		return nil, err
+	}
+	// An unknown tenant costs the same steps as a wrong signature.
+	keyName := h.platformSecret
+	if !unknown && office.CallRailSigningKeySecret != "" {
+		keyName = office.CallRailSigningKeySecret
+	}
+	key, err := h.secrets.Access(ctx, keyName)
+	if err != nil {
+		// Not the caller's fault, and nobody but us can mend it.
+		return nil, problem.Wrap(problem.Unavailable, "", fmt.Errorf("signing key: %w", err))
+	}
+	verified := false
+	for _, name := range callrail.SignatureHeaders {
+		for _, signature := range header.Values(name) {
+			verified = callrail.Verify(signature, body, key) || verified
+		}
+	}
+	switch {
+	case unknown:
+		return nil, errUnauthorized(fmt.Errorf("tenant %q, company %q: no such office", event.TenantID, event.CompanyID))
+	case !verified:
+		return nil, errUnauthorized(fmt.Errorf("tenant %s, office %s: the signature does not match", office.TenantID, office.OfficeID))
+	case h.stale(event.Timestamp):
+		return nil, errUnauthorized(fmt.Errorf("tenant %s: the payload is of %s", office.TenantID, event.Timestamp))
+	}
+	return office, nil
+}
+
+// stale tells a payload that is too far from now. One without a timestamp is
+// not: sent again, it meets the request that it made the first time.
+func (h *handler) stale(t time.Time) bool {
+	return h.replayWindow > 0 && !t.IsZero() && h.now().Sub(t).Abs() > h.replayWindow
+}

@@ -1,0 +1,61 @@
+// Command webhook-processor is the Cloud Run service that CallRail's webhooks
+// reach: it proves whose a call is, makes it durable and starts its pipeline.
+package main
+
+import (
+	"context"
+	"time"
+
+	"ingestion.internal/shared/gcp"
+	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/secrets"
+	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
+)
+
+type config struct {
+	service.Config
+	Store           store.Config
+	Secrets         secrets.Config
+	Tasks           pipeline.TasksConfig
+	AudioProcessing pipeline.AudioProcessingTarget
+	AIAnalysis      pipeline.AIAnalysisTarget
+
+	// PlatformSecret is the signing key of offices without one of their own.
+	PlatformSecret string `env:"CALLRAIL_WEBHOOK_SECRET_NAME,required,notEmpty"`
+	// ReplayWindow is how old a payload's timestamp may be; 0 = any age.
+	ReplayWindow time.Duration `env:"WEBHOOK_REPLAY_WINDOW,required,notEmpty"`
+}
+
+func main() { service.Main(topology.WebhookProcessor, setup) }
+
+func setup(ctx context.Context, cfg config, s *service.Service) error {
+	db, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return err
+	}
+	s.OnClose("database", db.Close)
+	s.WaitFor("database", db.Ping)
+	secretClient, err := gcp.SecretManager(ctx, cfg.Secrets.Endpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("secret manager", secretClient.Close)
+	taskClient, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("cloud tasks", taskClient.Close)
+
+	h := &handler{
+		db:             db,
+		secrets:        secrets.NewManager(secretClient, cfg.Secrets),
+		enqueuer:       pipeline.NewEnqueuer(taskClient, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target()),
+		platformSecret: cfg.PlatformSecret,
+		replayWindow:   cfg.ReplayWindow,
+		now:            time.Now,
+	}
+	h.mount(s.Router)
+	return nil
+}

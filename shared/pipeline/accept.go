@@ -1,0 +1,41 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"ingestion.internal/shared/logging"
+	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
+)
+
+// receipt is the body of the answer to an accepted event.
+type receipt struct {
+	RequestID string       `json:"request_id"`
+	Status    store.Status `json:"status"`
+}
+
+// Accept makes the request durable, starts its pipeline at the first stage and
+// answers: 202 for a new request, 200 for one that is known. That its task
+// could not be enqueued does not change the answer, because its stage is in
+// the outbox. An error means that nothing was written.
+func Accept(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, req store.Request, first topology.Stage) error {
+	ctx = logging.With(logging.WithTenant(ctx, req.TenantID), slog.String("request_id", req.RequestID))
+	accepted, err := db.Tenant(req.TenantID).Accept(ctx, req, first)
+	if err != nil {
+		return err
+	}
+	task := Task{TenantID: req.TenantID, RequestID: req.RequestID}
+	if err := Send(ctx, db, enqueuer, task, accepted.Unsent); err != nil {
+		slog.ErrorContext(ctx, "accepted, but not enqueued", slog.Any("stages", accepted.Unsent), slog.Any("error", err))
+	}
+	slog.InfoContext(ctx, "accepted", slog.Bool("duplicate", accepted.Duplicate), slog.String("status", string(accepted.Status)))
+	status := http.StatusAccepted
+	if accepted.Duplicate {
+		status = http.StatusOK
+	}
+	service.WriteJSON(w, status, receipt{accepted.RequestID, accepted.Status})
+	return nil
+}
