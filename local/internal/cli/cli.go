@@ -37,18 +37,19 @@ type Options struct {
 	Tail   int
 
 	// call, form
-	Tenant   string
-	Office   string
-	Scenario string
-	Script   string
-	Name     string
-	Phone    string
-	Email    string
-	Zip      string
-	Message  string
-	Fields   Fields
-	Spam     bool
-	Timeout  time.Duration
+	Tenant    string
+	Office    string
+	Scenario  string
+	Script    string
+	Recording string
+	Name      string
+	Phone     string
+	Email     string
+	Zip       string
+	Message   string
+	Fields    Fields
+	Spam      bool
+	Timeout   time.Duration
 
 	// fault
 	Count int
@@ -152,12 +153,13 @@ request through every stage.
 
 What is said comes from --scenario, or from a file with --script: one line for
 each turn, "Customer: ..." or "Agent: ...".`,
-		Examples: []string{"call", "call --scenario bathroom --tenant summit-kitchens", "call --script ./my-call.txt --json", "call --spam"},
+		Examples: []string{"call", "call --scenario just-looking --tenant summit-remodeling --office boulder", "call --script ./my-call.txt --json", "call --spam"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
-			fs.StringVar(&o.Scenario, "scenario", "", "what is said: "+strings.Join(ScenarioNames, ", ")+" (default kitchen)")
+			fs.StringVar(&o.Scenario, "scenario", "", "what is said: "+strings.Join(ScenarioNames, ", ")+" (default "+ScenarioNames[0]+")")
+			fs.StringVar(&o.Recording, "recording", "", "serve a broken recording: "+strings.Join(RecordingModes, ", "))
 			fs.StringVar(&o.Script, "script", "", "file with what is said")
-			fs.BoolVar(&o.Spam, "spam", false, "the same as --scenario spam")
+			fs.BoolVar(&o.Spam, "spam", false, "the same as --scenario "+SpamScenario)
 			fs.StringVar(&o.Name, "name", "", "the caller's name")
 			fs.StringVar(&o.Phone, "phone", "", "the caller's number, E.164")
 		},
@@ -199,8 +201,17 @@ answer nonsense, for the next --count requests or until it is cleared.`,
 	},
 }
 
-// ScenarioNames lists what call --scenario takes.
-var ScenarioNames = []string{"kitchen", "bathroom", "roof", "spam", "wrong-number", "far-away"}
+// ScenarioNames lists what call --scenario takes: the scripts of the CallRail
+// stand-in (package local/standin/audio, which is not imported to stay light).
+// The first is the default and the proof call.
+var ScenarioNames = []string{"kitchen-remodel", "bathroom-out-of-area", "just-looking", "prompt-injection", "spam-robocall", "voicemail-callback"}
+
+// SpamScenario is what call --spam says.
+const SpamScenario = "spam-robocall"
+
+// RecordingModes lists what call --recording takes: how the stand-in serves a
+// recording that it should not.
+var RecordingModes = []string{"missing", "elsewhere", "huge", "endless", "not-audio", "slow"}
 
 func requestFlags(fs *flag.FlagSet, o *Options) {
 	fs.BoolVar(&o.JSON, "json", false, "print one JSON document on standard output, progress on standard error")
@@ -289,6 +300,9 @@ func (c *Command) check(o Options) error {
 	}
 	if o.Scenario != "" && !contains(ScenarioNames, o.Scenario) {
 		reasons = append(reasons, fmt.Sprintf("no scenario %q; there are %s", o.Scenario, strings.Join(ScenarioNames, ", ")))
+	}
+	if o.Recording != "" && !contains(RecordingModes, o.Recording) {
+		reasons = append(reasons, fmt.Sprintf("no recording mode %q; there are %s", o.Recording, strings.Join(RecordingModes, ", ")))
 	}
 	if o.Timeout < 0 || (o.Timeout == 0 && (c.Name == "call" || c.Name == "form" || c.Name == "up")) {
 		reasons = append(reasons, "--timeout must be positive")

@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 		{"logs ai-analyzer -f -n 5", Options{Tail: 5, Follow: true, Args: []string{"ai-analyzer"}}},
 		{"logs -f ai-analyzer --tail=-1", Options{Tail: -1, Follow: true, Args: []string{"ai-analyzer"}}},
 		{"call --spam", with(call, func(o *Options) { o.Spam = true })},
-		{"call --tenant=t2 --scenario roof", with(call, func(o *Options) { o.Tenant, o.Scenario = "t2", "roof" })},
+		{"call --tenant=t2 --scenario just-looking", with(call, func(o *Options) { o.Tenant, o.Scenario = "t2", "just-looking" })},
 		{"form --field a=1 --field b=x=y", with(call, func(o *Options) { o.Fields = Fields{"a": "1", "b": "x=y"} })},
 		{"fault speech fail --count 2", Options{Count: 2, Args: []string{"speech", "fail"}}},
 	} {
@@ -51,20 +51,21 @@ func TestParse(t *testing.T) {
 func TestParseMistakes(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"dwon":                            `no command "dwon"`,
-		"--json up":                       `"--json" must come after a command`,
-		"help dwon":                       `no command "dwon"`,
-		"up now":                          `unexpected argument "now"`,
-		"logs a b":                        `unexpected argument "b"`,
-		"logs -n many":                    `invalid value "many"`,
-		"call --scenario moon":            `no scenario "moon"; there are kitchen`,
-		"call --spam --scenario roof":     "so does another flag",
-		"call --script a --scenario roof": "both say what is said",
-		"call --timeout 0s":               "must be positive",
-		"form --field x":                  `"x" is not key=value`,
-		"form --field x=1 --field x=2":    `"x" is given twice`,
-		"form --bogus":                    "-bogus",
-		"fault speech":                    "it needs <stand-in> <mode|clear>",
+		"dwon":                                `no command "dwon"`,
+		"--json up":                           `"--json" must come after a command`,
+		"help dwon":                           `no command "dwon"`,
+		"up now":                              `unexpected argument "now"`,
+		"logs a b":                            `unexpected argument "b"`,
+		"logs -n many":                        `invalid value "many"`,
+		"call --scenario moon":                `no scenario "moon"; there are kitchen`,
+		"call --spam --scenario just-looking": "so does another flag",
+		"call --script a --scenario just-looking": "both say what is said",
+		"call --recording loud":                   `no recording mode "loud"`,
+		"call --timeout 0s":                       "must be positive",
+		"form --field x":                          `"x" is not key=value`,
+		"form --field x=1 --field x=2":            `"x" is given twice`,
+		"form --bogus":                            "-bogus",
+		"fault speech":                            "it needs <stand-in> <mode|clear>",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

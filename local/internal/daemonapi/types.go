@@ -111,7 +111,9 @@ type Call struct {
 	TrackingPhone     string    `json:"trackingPhone"` // E.164
 	StartTime         time.Time `json:"startTime"`
 	DurationSeconds   int       `json:"durationSeconds"`
+	Voicemail         bool      `json:"voicemail"`
 	Script            []Turn    `json:"script"`
+	Recording         string    `json:"recording,omitempty"` // how the recording misbehaves, a mode of the stand-in; empty = as it should
 }
 
 // Turn is what one speaker says.
