@@ -18,13 +18,16 @@ import (
 	"ingestion.internal/local/internal/follow"
 	"ingestion.internal/local/internal/progress"
 	"ingestion.internal/local/internal/sample"
+	"ingestion.internal/local/standin/audio"
+	"ingestion.internal/local/standin/callrail"
 	"ingestion.internal/shared/topology"
 )
 
 // callSpec is a call to place.
 type callSpec struct {
 	tenant, office string
-	scenario       sample.Scenario
+	sample         audio.Sample
+	recording      string // a mode of the stand-in; empty = served as it should
 }
 
 func (a *app) call(ctx context.Context) error {
@@ -32,11 +35,14 @@ func (a *app) call(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name := a.opts.Scenario
+	name := cmpOr(a.opts.Scenario, cli.ScenarioNames[0])
 	if a.opts.Spam {
-		name = "spam"
+		name = cli.SpamScenario
 	}
-	sc := sample.Scenarios[cmpOr(name, "kitchen")]
+	said, err := audio.Script(name)
+	if err != nil {
+		return err
+	}
 	if a.opts.Script != "" {
 		path := a.opts.Script
 		if !filepath.IsAbs(path) {
@@ -47,13 +53,13 @@ func (a *app) call(ctx context.Context) error {
 			return coded(cli.ExitUsage, err)
 		}
 		defer f.Close()
-		if sc.Script, err = sample.ReadScript(f); err != nil {
+		if said.Turns, err = sample.ReadScript(f); err != nil {
 			return coded(cli.ExitUsage, fmt.Errorf("%s: %w", a.opts.Script, err))
 		}
 	}
-	sc.Person.Name = cmpOr(a.opts.Name, sc.Person.Name)
-	sc.Person.Phone = cmpOr(a.opts.Phone, sc.Person.Phone)
-	return a.tell(a.placeCall(ctx, client, callSpec{a.opts.Tenant, a.opts.Office, sc}))
+	said.Caller.Name = cmpOr(a.opts.Name, said.Caller.Name)
+	said.Caller.Phone = cmpOr(a.opts.Phone, said.Caller.Phone)
+	return a.tell(a.placeCall(ctx, client, callSpec{a.opts.Tenant, a.opts.Office, said, a.opts.Recording}))
 }
 
 func (a *app) form(ctx context.Context) error {
@@ -61,15 +67,15 @@ func (a *app) form(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := sample.Scenarios["kitchen"].Person
-	message := cmpOr(a.opts.Message, sample.FormMessage)
+	f := sample.Enquiry
 	if a.opts.Spam {
-		p, message = sample.Scenarios["spam"].Person, sample.FormSpam
-		p.Email = "offers@example.net"
+		f = sample.Advertisement
 	}
-	p.Name, p.Phone = cmpOr(a.opts.Name, p.Name), cmpOr(a.opts.Phone, p.Phone)
-	p.Email, p.Postal = cmpOr(a.opts.Email, p.Email), cmpOr(a.opts.Zip, p.Postal)
-	body, err := sample.Form(a.opts.Tenant, a.opts.Office, p, message, a.opts.Fields)
+	f.TenantID, f.OfficeID, f.More = a.opts.Tenant, a.opts.Office, a.opts.Fields
+	f.Name, f.Phone = cmpOr(a.opts.Name, f.Name), cmpOr(a.opts.Phone, f.Phone)
+	f.Email, f.Postal = cmpOr(a.opts.Email, f.Email), cmpOr(a.opts.Zip, f.Postal)
+	f.Message = cmpOr(a.opts.Message, f.Message)
+	body, err := f.JSON()
 	if err != nil {
 		return err
 	}
@@ -126,19 +132,27 @@ func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec call
 		return nil, err
 	}
 	now := time.Now().UTC()
-	p := spec.scenario.Person
+	said := spec.sample
+	transcript, length := audio.Lay(said.Turns, 0)
 	call := daemonapi.Call{
 		ID: sample.CallID(now), AccountID: office.AccountID,
 		CompanyID: office.CompanyID, CompanyResourceID: office.CompanyResourceID, CompanyName: office.Name,
-		CustomerName: p.Name, CustomerPhone: p.Phone, CustomerCity: p.City, CustomerState: p.State,
-		TrackingPhone: "+14045558514", StartTime: now,
-		DurationSeconds: sample.Duration(spec.scenario.Script), Script: spec.scenario.Script,
+		CustomerName: said.Caller.Name, CustomerPhone: said.Caller.Phone,
+		CustomerCity: said.Caller.City, CustomerState: said.Caller.State,
+		TrackingPhone: trackingPhone, StartTime: now, DurationSeconds: int(length.Seconds()),
+		Voicemail: said.Voicemail, Recording: spec.recording,
+	}
+	for _, t := range transcript.Turns {
+		call.Script = append(call.Script, daemonapi.Turn{Speaker: t.Speaker, Text: t.Text})
 	}
 	rec, err := client.PutCall(ctx, call)
 	if err != nil {
 		return nil, fmt.Errorf("tell the CallRail stand-in of the call: %w", err)
 	}
-	body, err := sample.Webhook(call, rec.URL)
+	body, err := callrail.SamplePayload(callrail.SampleCall{
+		ID: call.ID, CompanyID: call.CompanyID, CompanyResourceID: call.CompanyResourceID, CompanyName: call.CompanyName,
+		TrackingPhone: call.TrackingPhone, Recording: rec.URL, Sample: said, At: now,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +162,11 @@ func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec call
 		return nil, fmt.Errorf("signing key of %s: %w", spec.tenant, err)
 	}
 	return a.send(ctx, db, status, spec.tenant, "/api/v1/callrail/webhook", body,
-		http.Header{"Signature": {sample.Sign(key, body)}}, true)
+		http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, true)
 }
+
+// trackingPhone is the number that was called, E.164.
+const trackingPhone = "+14045558514"
 
 // pickOffice returns the tenant's office with this id, or its first that
 // CallRail knows.

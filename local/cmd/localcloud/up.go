@@ -22,7 +22,7 @@ import (
 	"ingestion.internal/local/internal/launch"
 	"ingestion.internal/local/internal/lock"
 	"ingestion.internal/local/internal/progress"
-	"ingestion.internal/local/internal/sample"
+	"ingestion.internal/local/standin/audio"
 )
 
 // upResult is the document of up --json.
@@ -162,7 +162,11 @@ func (a *app) deployAndProve(ctx context.Context, info daemonapi.Info, client *d
 	a.board.Println()
 	a.board.Println(a.board.Bold("Proving it") + " with one signed phone call")
 	from = time.Now()
-	result.Proof, err = a.placeCall(ctx, client, callSpec{tenant: cli.DefaultTenant, scenario: sample.Scenarios["kitchen"]})
+	said, err := audio.Script(cli.ScenarioNames[0])
+	if err != nil {
+		return result, err
+	}
+	result.Proof, err = a.placeCall(ctx, client, callSpec{tenant: cli.DefaultTenant, sample: said})
 	timed("proof", from)
 	if result.Proof != nil && !a.opts.JSON {
 		a.printStory(result.Proof)

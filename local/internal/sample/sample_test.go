@@ -2,36 +2,23 @@ package sample
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ingestion.internal/local/internal/cli"
-	"ingestion.internal/local/internal/daemonapi"
+	"ingestion.internal/local/standin/audio"
 )
 
-// The pairs are computed with openssl dgst -sha1 -hmac KEY -binary | base64.
-func TestSign(t *testing.T) {
+func TestScenariosAreTheStandInsScripts(t *testing.T) {
 	t.Parallel()
-	if got, want := Sign([]byte("key"), []byte("The quick brown fox jumps over the lazy dog")), "3nybhbi3iqa8ino29wqQcBydtNk="; got != want {
-		t.Errorf("signature %s, want %s", got, want)
-	}
-}
-
-func TestScenariosAreThoseOfTheCommandLine(t *testing.T) {
-	t.Parallel()
-	want := slices.Sorted(slices.Values(cli.ScenarioNames))
-	if d := cmp.Diff(want, slices.Sorted(maps.Keys(Scenarios))); d != "" {
+	if d := cmp.Diff(audio.Names(), slices.Sorted(slices.Values(cli.ScenarioNames))); d != "" {
 		t.Error(d)
 	}
-	for name, s := range Scenarios {
-		if s.Person.Phone == "" || len(s.Script) < 2 || s.Script[0].Speaker != agent || s.Script[1].Speaker != customer {
-			t.Errorf("%s: %+v", name, s)
-		}
+	if !slices.Contains(cli.ScenarioNames, cli.SpamScenario) {
+		t.Errorf("--spam names no scenario: %s", cli.SpamScenario)
 	}
 }
 
@@ -41,7 +28,7 @@ func TestReadScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []daemonapi.Turn{{Speaker: agent, Text: "Hello: who is it?"}, {Speaker: customer, Text: "It is me and my dog"}, {Speaker: customer, Text: "Bye"}}
+	want := []audio.Turn{{Speaker: agent, Text: "Hello: who is it?"}, {Speaker: customer, Text: "It is me and my dog"}, {Speaker: customer, Text: "Bye"}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -72,27 +59,9 @@ func FuzzReadScript(f *testing.F) {
 	})
 }
 
-func TestWebhook(t *testing.T) {
-	t.Parallel()
-	c := daemonapi.Call{
-		ID: "1234567890123456789", CompanyID: "155920786", CompanyResourceID: "COM1", CustomerName: "D", CustomerPhone: "+13105550142",
-		StartTime: time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC), DurationSeconds: 61,
-	}
-	b, err := Webhook(c, "http://127.0.0.1/rec")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Large ids must survive as numbers.
-	for _, want := range []string{`"id":1234567890123456789`, `"company_id":155920786`, `"company_resource_id":"COM1"`, `"duration":"61"`, `"timestamp":"2026-03-04T05:06:07.089Z"`, `"recording":"http://127.0.0.1/rec"`} {
-		if !strings.Contains(string(b), want) {
-			t.Errorf("no %s in %s", want, b)
-		}
-	}
-}
-
 func TestForm(t *testing.T) {
 	t.Parallel()
-	b, err := Form("t1", "", Person{Name: "N", Postal: "90210"}, "hello", map[string]string{"budget": "4", "tenant_id": "other"})
+	b, err := Form{TenantID: "t1", Name: "N", Postal: "90210", Message: "hello", More: map[string]string{"budget": "4", "tenant_id": "other"}}.JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
