@@ -81,4 +81,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	ingestion.internal/ddl v0.0.0
 )
+
+replace ingestion.internal/ddl => ../ddl
