@@ -268,8 +268,8 @@ func loadConfig(src source, getenv func(string) string) (*Config, error) {
 	c.fillIn()
 	c.validate(&errs)
 	c.validateSecrecy(src, &errs)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("config of stack %s has %d mistakes:\n%w", c.Stack, len(errs), errors.Join(errs...))
+	if n := len(errs.errs); n > 0 {
+		return nil, fmt.Errorf("config of stack %s, mistakes: %d\n%w", c.Stack, n, errors.Join(errs.errs...))
 	}
 	return c, nil
 }
@@ -290,7 +290,7 @@ func parseJSON(text string) (any, error) {
 
 // fillIn sets the defaults that depend on other values.
 func (c *Config) fillIn() {
-	if c.Audio.Bucket == "" {
+	if c.Audio.Bucket == "" && c.Project != "" {
 		c.Audio.Bucket = c.Project + "-tenant-audio-files"
 	}
 	if c.Spanner.InstanceConfig == "" {
@@ -401,7 +401,7 @@ func (s SpannerConfig) validate(errs *problems) {
 
 func (a AudioConfig) validate(errs *problems) {
 	const path = "ingestion:audio"
-	if !bucketName.MatchString(a.Bucket) {
+	if a.Bucket != "" && !bucketName.MatchString(a.Bucket) {
 		errs.add(path+".bucket", "must be a bucket name (3-63 of a-z, 0-9, -, _, .), not %q", a.Bucket)
 	}
 	const maxRetentionDays = 36500 // Cloud Storage: 100 years

@@ -179,8 +179,29 @@ func describe(value any) string {
 }
 
 // problems collects what is wrong with a config.
-type problems []error
+type problems struct {
+	errs  []error
+	paths []string
+}
 
+// add notes a mistake, unless one was noted at path or above it: what follows
+// from a mistake is none of its own.
 func (p *problems) add(path, format string, args ...any) {
-	*p = append(*p, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	for _, known := range p.paths {
+		if rest, ok := strings.CutPrefix(path, known); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return
+		}
+	}
+	p.paths = append(p.paths, path)
+	p.errs = append(p.errs, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+}
+
+// addAll notes mistakes that name their paths themselves: those that
+// errors.Join joined, each.
+func (p *problems) addAll(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join at the top has parts
+		p.errs = append(p.errs, joined.Unwrap()...)
+		return
+	}
+	p.errs = append(p.errs, err)
 }

@@ -134,14 +134,15 @@ func (s *settings) edit(t *testing.T, key string, change func(map[string]any)) {
 // registered is a resource that a program registered.
 type registered struct {
 	Type, Name string
-	Parents    string // types of its parents, outermost first
+	Parent     string // key of its parent, "" = the stack
 	Inputs     resource.PropertyMap
 	Protect    bool
-	DependsOn  []string // names
-	request    pulumi.MockResourceArgs
+	DependsOn  []string // keys
 }
 
 func (r registered) key() string { return r.Type + " " + r.Name }
+
+func keyOf(urn resource.URN) string { return string(urn.Type()) + " " + urn.Name() }
 
 // monitor is the engine of a test: it notes what is registered and makes up
 // what the provider computes.
@@ -182,14 +183,14 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	case "gcp:apigateway/gateway:Gateway":
 		set("defaultHostname", str("gatewayId")+"-abc123.uc.gateway.dev")
 	}
-	r := registered{Type: args.TypeToken, Name: args.Name, Inputs: in, request: args}
+	r := registered{Type: args.TypeToken, Name: args.Name, Inputs: in}
 	if rpc := args.RegisterRPC; rpc != nil {
 		r.Protect = rpc.GetProtect()
-		if parent := rpc.GetParent(); parent != "" {
-			r.Parents = string(resource.URN(parent).QualifiedType())
+		if parent := resource.URN(rpc.GetParent()); parent != "" && parent.Type() != resource.RootStackType {
+			r.Parent = keyOf(parent)
 		}
 		for _, urn := range rpc.GetDependencies() {
-			r.DependsOn = append(r.DependsOn, resource.URN(urn).Name())
+			r.DependsOn = append(r.DependsOn, keyOf(resource.URN(urn)))
 		}
 	}
 	m.mu.Lock()
@@ -267,4 +268,3 @@ func (o outcome) only(typ string) []registered {
 	}
 	return found
 }
-

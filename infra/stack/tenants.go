@@ -58,7 +58,7 @@ func (c *Config) validateTenants(errs *problems) {
 		}
 		own, err := workflow.Merge(workflow.Default(), t.Workflow, path+".workflow")
 		if err != nil {
-			*errs = append(*errs, flatten(err)...)
+			errs.addAll(err)
 			own = workflow.Default()
 		}
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
@@ -81,7 +81,7 @@ func (c *Config) validateTenants(errs *problems) {
 				}
 			}
 			if _, err := workflow.Merge(own, o.Workflow, officePath+".workflow"); err != nil {
-				*errs = append(*errs, flatten(err)...)
+				errs.addAll(err)
 			}
 		}
 	}
@@ -89,14 +89,6 @@ func (c *Config) validateTenants(errs *problems) {
 
 func (o OfficeConfig) hasCallRail() bool {
 	return o.CallRailCompanyID != "" || o.CallRailCompanyResourceID != ""
-}
-
-// flatten returns the errors that errors.Join joined, so that each is counted.
-func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join at the top has parts
-		return joined.Unwrap()
-	}
-	return []error{err}
 }
 
 // manifest returns what the job tenant-sync brings the database to. It is

@@ -1,0 +1,174 @@
+package stack
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// mistakes returns the lines of a run's error that name a config path.
+func mistakes(t *testing.T, s *settings) []string {
+	t.Helper()
+	_, err := run(t, s, "")
+	if err == nil {
+		t.Fatal("the config was accepted")
+	}
+	if strings.Contains(err.Error(), sample) {
+		t.Errorf("the error shows a secret: %v", err)
+	}
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if i := strings.Index(line, "ingestion:"); i == 0 || strings.HasPrefix(line, "gcp:") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+func TestFiveMistakesAreReportedAtOnce(t *testing.T) {
+	s := deployable(t, "local")
+	s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+		boost := tenants["boost-marketing"].(map[string]any)
+		boost["workflow"] = map[string]any{"service_area": map[string]any{"allowed_zips": []any{}}}
+		summit := tenants["summit-remodeling"].(map[string]any)
+		offices := summit["offices"].(map[string]any)
+		offices["denver"].(map[string]any)["callrailCompanyId"] = "155920786"
+		offices["boulder"].(map[string]any)["workflow"] = map[string]any{
+			"service_area": map[string]any{"allowed_areas": []any{"8030"}},
+		}
+	})
+	s.edit(t, "ingestion:services", func(services map[string]any) {
+		services["webhook-processor"] = map[string]any{"memory": "16Gi"}
+	})
+	s.edit(t, "ingestion:spanner", func(spanner map[string]any) { spanner["databse"] = "x" })
+
+	want := []string{
+		"ingestion:spanner.databse:",
+		"ingestion:services.webhook-processor.memory: 16Gi needs at least 4 CPU",
+		"ingestion:tenants.boost-marketing.workflow.service_area.allowed_zips:",
+		"ingestion:tenants.summit-remodeling.offices.boulder.workflow.service_area.allowed_areas[0]:",
+		"ingestion:tenants.summit-remodeling.offices.denver.callrailCompanyId: company 155920786 is already at ingestion:tenants.boost-marketing.offices.main.callrailCompanyId",
+	}
+	got := mistakes(t, s)
+	if len(got) != len(want) {
+		t.Fatalf("%d mistakes, want %d:\n%s", len(got), len(want), strings.Join(got, "\n"))
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("mistake %d is\n%s, want\n%s", i, got[i], want[i])
+		}
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	tenant := func(change func(map[string]any)) func(*testing.T, *settings) {
+		return func(t *testing.T, s *settings) {
+			s.edit(t, "ingestion:tenants", func(tenants map[string]any) { change(tenants["boost-marketing"].(map[string]any)) })
+		}
+	}
+	set := func(key, object, field string, value any) func(*testing.T, *settings) {
+		return func(t *testing.T, s *settings) {
+			s.edit(t, "ingestion:"+key, func(m map[string]any) {
+				if object != "" {
+					if _, ok := m[object]; !ok {
+						m[object] = map[string]any{}
+					}
+					m = m[object].(map[string]any)
+				}
+				m[field] = value
+			})
+		}
+	}
+	tests := []struct {
+		name   string
+		change func(*testing.T, *settings)
+		want   []string // prefixes
+	}{
+		{"no project", func(_ *testing.T, s *settings) { delete(s.values, "gcp:project") }, []string{"gcp:project: must be set"}},
+		{"log level", func(_ *testing.T, s *settings) { s.set("ingestion:logLevel", "loud") }, []string{"ingestion:logLevel: must be"}},
+		{"duration", func(_ *testing.T, s *settings) { s.set("ingestion:tenantCacheTtl", "5") },
+			[]string{"ingestion:tenantCacheTtl: must be a duration"}},
+		{"not an object", func(_ *testing.T, s *settings) { s.set("ingestion:spanner", "x") },
+			[]string{"ingestion:spanner: must be an object"}},
+		{"plain webhook secret", func(_ *testing.T, s *settings) { s.secrets = []string{"ingestion:tenants"} },
+			[]string{"ingestion:callrailWebhookSecret: is in plain text"}},
+		{"plain tenant secrets", func(_ *testing.T, s *settings) { s.secrets = []string{"ingestion:callrailWebhookSecret"} },
+			[]string{"ingestion:tenants.boost-marketing.secrets: are in plain text", "ingestion:tenants.summit-remodeling.secrets: are in plain text"}},
+		{"no webhook secret", func(_ *testing.T, s *settings) { delete(s.values, "ingestion:callrailWebhookSecret") },
+			[]string{"ingestion:callrailWebhookSecret: must be set"}},
+		{"secret is an object", tenant(func(b map[string]any) {
+			b["secrets"].(map[string]any)["callrailApiKey"] = map[string]any{"value": sample}
+		}), []string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be a secret string"}},
+		{"tenant id", func(t *testing.T, s *settings) {
+			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+				tenants["Boost!"] = map[string]any{"name": "B", "offices": map[string]any{"main": map[string]any{"name": "Main"}}}
+			})
+		}, []string{"ingestion:tenants.Boost!: tenant id must match"}},
+		{"no offices", tenant(func(b map[string]any) { delete(b, "offices") }),
+			[]string{"ingestion:tenants.boost-marketing.offices: must have at least one"}},
+		{"state", tenant(func(b map[string]any) { b["state"] = "gone" }), []string{"ingestion:tenants.boost-marketing.state: must be"}},
+		{"no API key", tenant(func(b map[string]any) { delete(b["secrets"].(map[string]any), "callrailApiKey") }),
+			[]string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be set"}},
+		{"misspelt tenant field", tenant(func(b map[string]any) { b["ofices"] = map[string]any{} }),
+			[]string{"ingestion:tenants.boost-marketing.ofices: unknown field; known are name, offices"}},
+		{"audio locks", set("audio", "", "lockRetention", true),
+			[]string{"ingestion:audio.lockRetention: needs retentionDays", "ingestion:audio.forceDestroy: cannot go"}},
+		{"CPU and memory", set("services", "audio-processor", "memory", "1Gi"),
+			[]string{"ingestion:services.audio-processor.cpu: 4 needs at least 2048 MiB"}},
+		{"instances", set("services", "intake-api", "maxInstances", 1001),
+			[]string{"ingestion:services.intake-api.maxInstances: must be 1 to 1000"}},
+		{"fraction of CPU", set("services", "intake-api", "cpu", "0.5"),
+			[]string{"ingestion:services.intake-api.concurrency: must be 1 with less than 1 CPU"}},
+		{"unknown service", set("services", "api-gateway", "cpu", "1"),
+			[]string{"ingestion:services.api-gateway: no such service"}},
+		{"queue gives up first", set("queues", "workflow", "maxAttempts", 6),
+			[]string{"ingestion:queues.workflow.maxAttempts: must be at least twice"}},
+		{"unknown queue", set("queues", "mail", "maxAttempts", 6), []string{"ingestion:queues.mail: no such queue"}},
+		{"speech location", set("speech", "", "location", "us-central1"),
+			[]string{"ingestion:speech.location: chirp_3 is not served from us-central1"}},
+		{"processing units", set("spanner", "", "processingUnits", 150), []string{"ingestion:spanner.processingUnits: must be"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := deployable(t, "local")
+			tt.change(t, s)
+			got := mistakes(t, s)
+			if len(got) != len(tt.want) {
+				t.Fatalf("%d mistakes, want %d:\n%s", len(got), len(tt.want), strings.Join(got, "\n"))
+			}
+			for i := range tt.want {
+				if !strings.HasPrefix(got[i], tt.want[i]) {
+					t.Errorf("got %q, want it to begin with %q", got[i], tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestEndpointsAreValidated(t *testing.T) {
+	for _, endpoints := range []string{`{"speach":"http://x"}`, `{`, `{} {}`} {
+		_, err := run(t, deployable(t, "local"), endpoints)
+		if err == nil || !strings.Contains(err.Error(), EndpointsEnv) {
+			t.Errorf("%s: error %v, want one that names %s", endpoints, err, EndpointsEnv)
+		}
+	}
+}
+
+// TestIDsOfDigits: `pulumi config set` stores an id of digits as a number.
+func TestIDsOfDigits(t *testing.T) {
+	s := deployable(t, "local")
+	quoted := byKey(mustRun(t, s))
+	s.values["ingestion:tenants"] = strings.Replace(s.values["ingestion:tenants"], `"155920786"`, "155920786", 1)
+	if diff := cmp.Diff(quoted, byKey(mustRun(t, s))); diff != "" {
+		t.Errorf("a number makes another deployment (-text +number):\n%s", diff)
+	}
+}
+
+func TestDurationNotations(t *testing.T) {
+	for d, want := range map[duration]string{seconds(900): "900s", seconds(0): "0s", seconds(1) / 2: "0.5s"} {
+		if got := d.seconds(); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,626 @@
+package stack
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
+
+	"ingestion.internal/ddl"
+	"ingestion.internal/shared/tenant"
+	"ingestion.internal/shared/topology"
+	"ingestion.internal/shared/workflow"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var stacks = []string{"dev", "local", "prod"}
+
+// deployable is a stack's config with what its users add by hand.
+func deployable(t *testing.T, stack string) *settings {
+	t.Helper()
+	s := settingsOf(t, stack)
+	if _, ok := s.values["ingestion:callrailWebhookSecret"]; !ok {
+		s.setSecret("ingestion:callrailWebhookSecret", "")
+	}
+	return s
+}
+
+func TestInventory(t *testing.T) {
+	for _, stack := range stacks {
+		t.Run(stack, func(t *testing.T) {
+			golden(t, stack+".txt", inventory(mustRun(t, deployable(t, stack))))
+		})
+	}
+}
+
+// golden compares got with a file below testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got); run with -update if that is meant:\n%s", file, diff)
+	}
+}
+
+// inventory lists resources with their inputs, one a line. What follows from
+// other files is named instead of repeated: the schema and hashes.
+func inventory(o outcome) string {
+	var b strings.Builder
+	for _, r := range o.resources {
+		b.WriteString(r.key())
+		if r.Parent != "" {
+			b.WriteString(" in " + r.Parent)
+		}
+		if r.Protect {
+			b.WriteString(" (protected)")
+		}
+		b.WriteString("\n")
+		in := maps.Clone(plain(resource.NewObjectProperty(r.Inputs)).(map[string]any))
+		if _, ok := in["ddls"]; ok {
+			in["ddls"] = "<ddl.Statements()>"
+		}
+		if _, ok := in["runExecutionToken"]; ok {
+			in["runExecutionToken"] = "<hash>"
+		}
+		for key := range in {
+			if r.Inputs[resource.PropertyKey(key)].ContainsSecrets() {
+				in[key] = "<secret>"
+			}
+		}
+		if _, ok := in["openapiDocuments"]; ok {
+			in["openapiDocuments"] = "<openapi.yaml>"
+		}
+		if r.Type == "gcp:storage/bucketObject:BucketObject" {
+			in["content"] = "<manifest>" // which the SDK marks as secret, though it names secrets only
+		}
+		writeInputs(&b, "", in)
+	}
+	return hashes.ReplaceAllString(b.String(), "<hash>")
+}
+
+// hashes are the content hashes in names.
+var hashes = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
+
+// writeInputs writes one line for each value that is no object or list.
+func writeInputs(b *strings.Builder, path string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			writeInputs(b, strings.TrimPrefix(path+"."+key, "."), v[key])
+		}
+	case []any:
+		for i, item := range v {
+			if m, ok := item.(map[string]any); ok && strings.HasSuffix(path, "envs") {
+				fmt.Fprintf(b, "\t%s: %v=%v\n", path, m["name"], m["value"])
+				continue
+			}
+			writeInputs(b, fmt.Sprintf("%s[%d]", path, i), item)
+		}
+	case string:
+		fmt.Fprintf(b, "\t%s: %q\n", path, v)
+	case float64:
+		fmt.Fprintf(b, "\t%s: %s\n", path, strconv.FormatFloat(v, 'f', -1, 64))
+	default:
+		fmt.Fprintf(b, "\t%s: %v\n", path, v)
+	}
+}
+
+// plain converts a property to maps, lists and scalars, secrets included.
+func plain(v resource.PropertyValue) any {
+	switch {
+	case v.IsSecret():
+		return plain(v.SecretValue().Element)
+	case v.IsOutput():
+		return plain(v.OutputValue().Element)
+	case v.IsObject():
+		m := map[string]any{}
+		for key, item := range v.ObjectValue() {
+			m[string(key)] = plain(item)
+		}
+		return m
+	case v.IsArray():
+		list := []any{}
+		for _, item := range v.ArrayValue() {
+			list = append(list, plain(item))
+		}
+		return list
+	}
+	return v.V
+}
+
+// byKey renders each resource, for comparison.
+func byKey(o outcome) map[string]string {
+	all := map[string]string{}
+	for _, r := range o.resources {
+		text, err := json.Marshal(plain(resource.NewObjectProperty(r.Inputs)))
+		if err != nil {
+			panic(err)
+		}
+		all[r.key()] = fmt.Sprintf("%s in %s, protect %t", text, r.Parent, r.Protect)
+	}
+	return all
+}
+
+func TestManifest(t *testing.T) {
+	objects := mustRun(t, deployable(t, "local")).only("gcp:storage/bucketObject:BucketObject")
+	if len(objects) != 1 {
+		t.Fatalf("%d objects, want 1", len(objects))
+	}
+	content := field(objects[0], "content").(string)
+	if got, want := field(objects[0], "name"), "tenants/"+contentHash(content)+".json"; got != want {
+		t.Errorf("name %v, want %s", got, want)
+	}
+	var got tenant.Manifest
+	if err := json.Unmarshal([]byte(content), &got); err != nil {
+		t.Fatal(err)
+	}
+	summit := workflow.Default()
+	summit.Validation.SpamDetection.ConfidenceThreshold = 60
+	summit.ServiceArea.Enabled = true
+	denver, boulder := summit, summit
+	denver.ServiceArea.AllowedAreas = []string{"80202", "80203", "80206"}
+	boulder.ServiceArea.AllowedAreas = []string{"80301", "80302", "80304"}
+	want := tenant.Tenant{
+		ID: "summit-remodeling", Name: "Summit Remodeling", State: "active",
+		Offices: []tenant.Office{{
+			ID: "boulder", Name: "Summit Remodeling, Boulder",
+			CallRailAccountID:         "ACC4f2d0c9b8a7e46d5b3c1a09f8e7d6c5b",
+			CallRailCompanyID:         "204518834",
+			CallRailCompanyResourceID: "COM0a1b2c3d4e5f46a7b8c9d0e1f2a3b4c5",
+			CallRailAPIKeySecret:      "callrail-api-key-summit-remodeling",
+			CallRailSigningKeySecret:  "callrail-signing-key-summit-remodeling",
+			Workflow:                  boulder,
+		}, {
+			ID: "denver", Name: "Summit Remodeling, Denver",
+			CallRailAccountID:         "ACC4f2d0c9b8a7e46d5b3c1a09f8e7d6c5b",
+			CallRailCompanyID:         "204518833",
+			CallRailCompanyResourceID: "COM4f2d0c9b8a7e46d5b3c1a09f8e7d6c5b",
+			CallRailAPIKeySecret:      "callrail-api-key-summit-remodeling",
+			CallRailSigningKeySecret:  "callrail-signing-key-summit-remodeling",
+			Workflow:                  denver,
+		}},
+	}
+	if len(got.Tenants) != 2 || got.Tenants[0].ID != "boost-marketing" {
+		t.Fatalf("tenants %v, want boost-marketing and summit-remodeling", got.Tenants)
+	}
+	if diff := cmp.Diff(want, got.Tenants[1]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestOrderOfTenantsHasNoMeaning(t *testing.T) {
+	s := deployable(t, "local")
+	before := byKey(mustRun(t, s))
+
+	var tenants map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(s.values["ingestion:tenants"]), &tenants); err != nil {
+		t.Fatal(err)
+	}
+	var members []string
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(tenants))) {
+		members = append(members, fmt.Sprintf("%q:%s", id, tenants[id]))
+	}
+	s.values["ingestion:tenants"] = "{" + strings.Join(members, ",") + "}"
+	if diff := cmp.Diff(before, byKey(mustRun(t, s))); diff != "" {
+		t.Errorf("another order registers something else (-before +after):\n%s", diff)
+	}
+}
+
+func TestNewTenantTouchesItsOwnResourcesOnly(t *testing.T) {
+	s := deployable(t, "local")
+	before := byKey(mustRun(t, s))
+	s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+		tenants["acme"] = map[string]any{
+			"name":    "Acme",
+			"secrets": map[string]any{"callrailSigningKey": "k1", "callrailApiKey": "k2"},
+			"offices": map[string]any{"main": map[string]any{
+				"name": "Main", "callrailAccountId": "ACC1", "callrailCompanyId": "77",
+			}},
+		}
+	})
+	after := byKey(mustRun(t, s))
+
+	var added, changed []string
+	for key, text := range after {
+		if old, ok := before[key]; !ok {
+			added = append(added, key)
+		} else if old != text {
+			changed = append(changed, key)
+		}
+	}
+	slices.Sort(added)
+	slices.Sort(changed)
+	if diff := cmp.Diff([]string{
+		"gcp:secretmanager/secret:Secret callrail-api-key-acme",
+		"gcp:secretmanager/secret:Secret callrail-signing-key-acme",
+		"gcp:secretmanager/secretVersion:SecretVersion callrail-api-key-acme",
+		"gcp:secretmanager/secretVersion:SecretVersion callrail-signing-key-acme",
+		"ingestion:tenant:Tenant acme",
+	}, added); diff != "" {
+		t.Errorf("added (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{
+		"gcp:cloudrunv2/job:Job tenant-sync",
+		"gcp:storage/bucketObject:BucketObject tenants",
+	}, changed); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	for key := range before {
+		if _, ok := after[key]; !ok {
+			t.Errorf("%s is gone", key)
+		}
+	}
+}
+
+func TestSecretValuesAreInSecretDataOnly(t *testing.T) {
+	versions := 0
+	for _, stack := range stacks {
+		for _, r := range mustRun(t, deployable(t, stack)).resources {
+			if r.Type == "gcp:secretmanager/secretVersion:SecretVersion" {
+				versions++
+				data := r.Inputs["secretData"]
+				if !data.IsSecret() {
+					t.Errorf("%s %s: secretData is not marked as secret", stack, r.key())
+				} else if v := data.SecretValue().Element; !v.IsString() || !strings.HasPrefix(v.StringValue(), sample) {
+					t.Errorf("%s %s: secretData is not the configured value", stack, r.key())
+				}
+			}
+			inputs := r.Inputs.Copy()
+			delete(inputs, "secretData")
+			// Marking a leak as secret would not mend it.
+			if text := fmt.Sprint(plain(resource.NewObjectProperty(inputs))); strings.Contains(text, sample) {
+				t.Errorf("%s %s holds a secret: %s", stack, r.key(), text)
+			}
+		}
+	}
+	if want := 5 + 1 + 1; versions != want {
+		t.Errorf("%d secret versions, want %d", versions, want)
+	}
+}
+
+// field returns the value at a dotted path of a resource's inputs, or nil.
+func field(r registered, path string) any {
+	value := plain(resource.NewObjectProperty(r.Inputs))
+	for _, key := range strings.Split(path, ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[key]
+		case []any:
+			if len(v) != 1 {
+				return nil
+			}
+			m, ok := v[0].(map[string]any)
+			if !ok {
+				return nil
+			}
+			value = m[key]
+		default:
+			return nil
+		}
+	}
+	return value
+}
+
+func TestServicesAreSetUpAlike(t *testing.T) {
+	o := mustRun(t, deployable(t, "prod"))
+	callers := map[string][]any{}
+	for _, r := range o.only("gcp:cloudrunv2/serviceIamMember:ServiceIamMember") {
+		name := field(r, "name").(string)
+		callers[name] = append(callers[name], field(r, "member"))
+	}
+	services := o.only("gcp:cloudrunv2/service:Service")
+	if len(services) != 5 {
+		t.Fatalf("%d services, want 5", len(services))
+	}
+	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
+	for _, r := range services {
+		w := find(r.Name)
+		want := map[string]any{
+			"template.serviceAccount":                        r.Name + domain,
+			"template.containers.startupProbe.httpGet.path":  "/readyz",
+			"template.containers.livenessProbe.httpGet.path": "/healthz",
+			"ingress":          "INGRESS_TRAFFIC_INTERNAL_ONLY",
+			"template.timeout": w.size.Timeout.seconds(),
+			"template.containers.resources.limits.cpu":    w.size.CPU,
+			"template.containers.resources.limits.memory": w.size.Memory,
+			"labels.app":       "ingestion",
+			"labels.stack":     "prod",
+			"labels.component": r.Name,
+		}
+		caller := "serviceAccount:task-queues" + domain
+		if w.public {
+			want["ingress"] = "INGRESS_TRAFFIC_ALL"
+			caller = "serviceAccount:api-gateway" + domain
+		}
+		for path, value := range want {
+			if got := field(r, path); got != value {
+				t.Errorf("%s: %s is %v, want %v", r.Name, path, got, value)
+			}
+		}
+		if diff := cmp.Diff([]any{caller}, callers[r.Name]); diff != "" {
+			t.Errorf("%s: callers (-want +got):\n%s", r.Name, diff)
+		}
+		if image, _ := field(r, "template.containers.image").(string); !strings.HasPrefix(image,
+			"us-central1-docker.pkg.dev/account-strategy-464106/ingestion/"+r.Name+"@sha256:") {
+			t.Errorf("%s: image %q", r.Name, image)
+		}
+		if !slices.Contains(r.DependsOn, "gcp:cloudrunv2/job:Job tenant-sync") {
+			t.Errorf("%s does not wait for tenant-sync", r.Name)
+		}
+	}
+}
+
+func TestEverySecretHasAReader(t *testing.T) {
+	o := mustRun(t, deployable(t, "local"))
+	prefix := regexp.MustCompile(`^resource\.name\.extract\("/secrets/\{id\}"\)\.startsWith\("([a-z-]+-)"\)$`)
+	readers := map[string][]string{} // by id or prefix
+	for _, r := range o.only("gcp:secretmanager/secretIamMember:SecretIamMember") {
+		id := field(r, "secretId").(string)
+		readers[id] = append(readers[id], field(r, "member").(string))
+	}
+	for _, r := range o.only("gcp:projects/iAMMember:IAMMember") {
+		if field(r, "role") != "roles/secretmanager.secretAccessor" {
+			continue
+		}
+		expression, _ := field(r, "condition.expression").(string)
+		m := prefix.FindStringSubmatch(expression)
+		if m == nil {
+			t.Errorf("%s grants secrets of the whole project: %q", r.Name, expression)
+			continue
+		}
+		readers[m[1]] = append(readers[m[1]], field(r, "member").(string))
+	}
+	const domain = "@ingestion-local.iam.gserviceaccount.com"
+	if diff := cmp.Diff(map[string][]string{
+		topology.WebhookSecret:    {"serviceAccount:webhook-processor" + domain},
+		topology.SigningKeyPrefix: {"serviceAccount:webhook-processor" + domain},
+		topology.APIKeyPrefix:     {"serviceAccount:audio-processor" + domain},
+	}, readers); diff != "" {
+		t.Errorf("readers (-want +got):\n%s", diff)
+	}
+	for _, r := range o.only("gcp:secretmanager/secret:Secret") {
+		id := field(r, "secretId").(string)
+		read := false
+		for granted := range readers {
+			read = read || granted == id || strings.HasSuffix(granted, "-") && strings.HasPrefix(id, granted)
+		}
+		if !read {
+			t.Errorf("nobody can read %s", id)
+		}
+	}
+}
+
+// TestAPIsComeFirst follows every resource's dependencies to the API that
+// makes it.
+func TestAPIsComeFirst(t *testing.T) {
+	apis := map[string]string{
+		"apigateway": apiGateway, "artifactregistry": apiArtifacts, "cloudrunv2": apiRun, "cloudtasks": apiTasks,
+		"projects": apiResourceManager, "secretmanager": apiSecrets, "serviceaccount": apiIAM, "spanner": apiSpanner, "storage": apiStorage,
+	}
+	for _, stack := range stacks {
+		o := mustRun(t, deployable(t, stack))
+		all := map[string]registered{}
+		for _, r := range o.resources {
+			all[r.key()] = r
+		}
+		var reaches func(from registered, key string) bool
+		reaches = func(from registered, key string) bool {
+			return slices.ContainsFunc(from.DependsOn, func(d string) bool { return d == key || reaches(all[d], key) })
+		}
+		for _, r := range o.resources {
+			module, _, _ := strings.Cut(strings.TrimPrefix(r.Type, "gcp:"), "/")
+			if r.Type == "gcp:projects/service:Service" || !strings.HasPrefix(r.Type, "gcp:") {
+				continue
+			}
+			api := apis[module]
+			if api == "" {
+				t.Errorf("%s: no API is known for it", r.key())
+				continue
+			}
+			if !reaches(r, "gcp:projects/service:Service api-"+strings.TrimSuffix(api, ".googleapis.com")) {
+				t.Errorf("%s: %s %s does not wait for %s", stack, r.Type, r.Name, api)
+			}
+		}
+	}
+}
+
+func TestOnlyAnUpdatePushes(t *testing.T) {
+	s := deployable(t, "local")
+	preview := mustRun(t, s, func(info *pulumi.RunInfo) { info.DryRun = true })
+	if len(preview.pushed) != 0 {
+		t.Errorf("the preview pushed %v", preview.pushed)
+	}
+	updated := mustRun(t, s)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(names())), updated.pushed); diff != "" {
+		t.Errorf("pushed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(byKey(preview), byKey(updated)); diff != "" {
+		t.Errorf("the preview shows something else than the update does (-preview +update):\n%s", diff)
+	}
+}
+
+func TestEndpointsFromTheEnvironment(t *testing.T) {
+	s := deployable(t, "local")
+	s.set("ingestion:endpoints", map[string]any{"storage": "http://config:1", "registry": "config:2"})
+	o, err := run(t, s, `{"registry":"127.0.0.1:5000/platform","spannerEmulator":"127.0.0.1:9010",
+		"callrailRecordingHosts":["127.0.0.1:9999","app.callrail.com"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range o.only("gcp:cloudrunv2/service:Service") {
+		if r.Name != topology.AudioProcessor {
+			continue
+		}
+		if image := field(r, "template.containers.image").(string); !strings.HasPrefix(image, "127.0.0.1:5000/platform/audio-processor@sha256:") {
+			t.Errorf("image %s", image)
+		}
+		got := map[string]any{}
+		for _, e := range field(r, "template.containers.envs").([]any) {
+			got[e.(map[string]any)["name"].(string)] = e.(map[string]any)["value"]
+		}
+		for name, want := range map[string]any{
+			topology.EnvStorageEndpoint:       "http://config:1",
+			topology.EnvSpannerEmulator:       "127.0.0.1:9010",
+			topology.EnvCallRailRecordingHost: "127.0.0.1:9999,app.callrail.com",
+			topology.EnvSpeechEndpoint:        nil,
+		} {
+			if got[name] != want {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+		return
+	}
+	t.Error("no audio-processor")
+}
+
+func TestGatewayDocument(t *testing.T) {
+	o := mustRun(t, deployable(t, "prod"))
+	configs := o.only("gcp:apigateway/apiConfig:ApiConfig")
+	if len(configs) != 1 {
+		t.Fatalf("%d API configs, want 1", len(configs))
+	}
+	text, err := base64.StdEncoding.DecodeString(field(configs[0], "openapiDocuments.document.contents").(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw any
+	if err := yaml.Unmarshal(text, &raw); err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.Marshal(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc openapi2.T
+	if err := json.Unmarshal(asJSON, &doc); err != nil {
+		t.Fatal(err)
+	}
+	type backend struct {
+		Address, Audience, Translation any
+	}
+	got := map[string]backend{}
+	for path, item := range doc.Paths {
+		for method, operation := range item.Operations() {
+			b, ok := operation.Extensions["x-google-backend"].(map[string]any)
+			if !ok {
+				t.Errorf("%s %s has no backend", method, path)
+				continue
+			}
+			got[method+" "+path] = backend{b["address"], b["jwt_audience"], b["path_translation"]}
+		}
+	}
+	const webhook, intake = "https://webhook-processor-abc123-uc.a.run.app", "https://intake-api-abc123-uc.a.run.app"
+	if diff := cmp.Diff(map[string]backend{
+		"POST /api/v1/callrail/webhook": {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
+		"POST /api/v1/forms":            {intake, intake, "APPEND_PATH_TO_ADDRESS"},
+		"GET /healthz":                  {intake + "/health", intake, "CONSTANT_ADDRESS"},
+	}, got); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+
+	id := field(configs[0], "apiConfigId").(string)
+	if want := "ingestion-" + contentHash(string(text), "api-gateway@account-strategy-464106.iam.gserviceaccount.com"); id != want {
+		t.Errorf("config id %s, want %s", id, want)
+	}
+	gateway := o.only("gcp:apigateway/gateway:Gateway")[0]
+	if got := field(gateway, "apiConfig").(string); !strings.HasSuffix(got, "/configs/"+id) {
+		t.Errorf("the gateway serves %s", got)
+	}
+}
+
+func TestFillOpenAPI(t *testing.T) {
+	got, err := fillOpenAPI("# about ${a}\na: ${a}/x\n  # b\nb: ${b}\n", map[string]string{"a": "https://a/", "b": "https://b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "a: https://a/x\nb: https://b\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, err := fillOpenAPI("a: ${elsewhere}\n", nil); err == nil || !strings.Contains(err.Error(), "elsewhere") {
+		t.Errorf("error %v, want one that names the service", err)
+	}
+}
+
+func TestHostURL(t *testing.T) {
+	for host, want := range map[string]string{
+		"ingestion-abc.uc.gateway.dev": "https://ingestion-abc.uc.gateway.dev",
+		"127.0.0.1:8080":               "http://127.0.0.1:8080",
+		"localhost:8080":               "http://localhost:8080",
+		"[::1]:8080":                   "http://[::1]:8080",
+		"10.0.0.1:8080":                "https://10.0.0.1:8080",
+	} {
+		if got := hostURL(host); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}
+
+func TestDatabaseIsLocked(t *testing.T) {
+	database := mustRun(t, deployable(t, "prod")).only("gcp:spanner/database:Database")[0]
+	if !database.Protect || field(database, "enableDropProtection") != true || field(database, "deletionProtection") != true {
+		t.Errorf("protect %t, drop protection %v, deletion protection %v; want all", database.Protect,
+			field(database, "enableDropProtection"), field(database, "deletionProtection"))
+	}
+	var want []any
+	for _, statement := range ddl.Statements() {
+		want = append(want, statement)
+	}
+	if diff := cmp.Diff(want, field(database, "ddls")); diff != "" {
+		t.Errorf("statements (-want +got):\n%s", diff)
+	}
+}
+
+// TestCatalog checks what the rows promise each other.
+func TestCatalog(t *testing.T) {
+	seen := map[string]bool{}
+	for _, w := range catalog {
+		if seen[w.name] {
+			t.Errorf("%s is there twice", w.name)
+		}
+		seen[w.name] = true
+		if !w.job && w.public == (w.stage != "") {
+			t.Errorf("%s must be public or work a stage", w.name)
+		}
+		if w.stage != "" && w.stage.Service() != w.name {
+			t.Errorf("%s works %s, which is %s's", w.name, w.stage, w.stage.Service())
+		}
+	}
+	for _, stage := range topology.Stages {
+		if !seen[stage.Service()] {
+			t.Errorf("nobody works %s", stage)
+		}
+	}
+	position := map[string]int{}
+	for i, w := range inCallOrder() {
+		position[w.name] = i
+		for _, stage := range w.enqueues {
+			if at, ok := position[stage.Service()]; !ok || at >= i {
+				t.Errorf("%s comes before %s, whose address it needs", w.name, stage.Service())
+			}
+		}
+	}
+}
