@@ -183,6 +183,7 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 	gotest.tools/v3 v3.5.2 // indirect
+	ingestion.internal/shared v0.0.0
 	lukechampine.com/frand v1.4.2 // indirect
 )
 

@@ -41,5 +41,6 @@ import (
 	_ "golang.org/x/term"
 	_ "gopkg.in/yaml.v3"
 	_ "github.com/google/uuid"
+	_ "ingestion.internal/shared/spannerlocal"
 	_ "github.com/modelcontextprotocol/go-sdk/mcp"
 )
