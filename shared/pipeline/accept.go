@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
 	"ingestion.internal/shared/logging"
+	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
@@ -24,6 +26,9 @@ type receipt struct {
 func Accept(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, req store.Request, first topology.Stage) error {
 	ctx = logging.With(logging.WithTenant(ctx, req.TenantID), slog.String("request_id", req.RequestID))
 	accepted, err := db.Tenant(req.TenantID).Accept(ctx, req, first)
+	if errors.Is(err, store.ErrNotFound) { // it became inactive since the caller looked
+		return problem.Wrap(problem.Unauthorized, "", err)
+	}
 	if err != nil {
 		return err
 	}

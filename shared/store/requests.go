@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"cloud.google.com/go/spanner"
-	"google.golang.org/grpc/codes"
 
 	"ingestion.internal/shared/topology"
 )
@@ -44,7 +43,8 @@ type Acceptance struct {
 
 // Accept records an event, its request and the request's first stage in one
 // transaction. A request with the same id makes it a duplicate, whatever it
-// holds. req.TenantID, Status and times are the store's to set.
+// holds. req.Status and its times are the store's to set. ErrNotFound: the
+// tenant is unknown or inactive.
 func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) (Acceptance, error) {
 	if req.TenantID != "" && req.TenantID != t.id {
 		return Acceptance{}, fmt.Errorf("accept: a request of tenant %q does not belong to tenant %q", req.TenantID, t.id)
@@ -54,8 +54,11 @@ func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) 
 		return Acceptance{}, fmt.Errorf("accept: payload: %w", err)
 	}
 	var acc Acceptance
-	_, err = t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		acc = Acceptance{RequestID: req.RequestID, Status: StatusReceived, Unsent: []topology.Stage{first}}
+		if err := t.mustBeActive(ctx, tx); err != nil {
+			return err
+		}
 		row, err := tx.ReadRow(ctx, "requests", spanner.Key{t.id, req.RequestID}, []string{"status"})
 		switch {
 		case err == nil:
@@ -65,7 +68,7 @@ func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) 
 			}
 			acc.Unsent, err = t.unsent(ctx, tx, req.RequestID)
 			return err
-		case spanner.ErrCode(err) != codes.NotFound:
+		case !errors.Is(err, spanner.ErrRowNotFound):
 			return err
 		}
 		return tx.BufferWrite([]*spanner.Mutation{
@@ -100,12 +103,24 @@ func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) 
 		})
 	})
 	if err != nil {
-		if parentMissing(err) {
-			err = fmt.Errorf("tenant %q: %w", t.id, ErrNotFound)
-		}
 		return Acceptance{}, fmt.Errorf("accept: %w", err)
 	}
 	return acc, nil
+}
+
+func (t *Tenant) mustBeActive(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	row, err := tx.ReadRow(ctx, "tenants", spanner.Key{t.id}, []string{"status"})
+	if err != nil {
+		return notFound(err)
+	}
+	var status string
+	if err := row.Columns(&status); err != nil {
+		return err
+	}
+	if status != tenantActive {
+		return fmt.Errorf("the tenant is %s: %w", status, ErrNotFound)
+	}
+	return nil
 }
 
 func (t *Tenant) insertStage(requestID string, stage topology.Stage) *spanner.Mutation {
@@ -157,21 +172,24 @@ func (t *Tenant) key(requestID string) map[string]any {
 
 // MarkEnqueued records that the stage's task is in its queue.
 func (t *Tenant) MarkEnqueued(ctx context.Context, requestID string, stage topology.Stage) error {
-	_, err := t.db.client.Apply(ctx, []*spanner.Mutation{spanner.UpdateMap("request_stages", map[string]any{
-		"tenant_id":   t.id,
-		"request_id":  requestID,
-		"stage":       string(stage),
-		"enqueued_at": spanner.CommitTimestamp,
-	})})
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		if _, err := t.stage(ctx, tx, requestID, stage); err != nil {
+			return err
+		}
+		values := t.stageKey(requestID, stage)
+		values["enqueued_at"] = spanner.CommitTimestamp
+		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
+	})
 	if err != nil {
-		return fmt.Errorf("mark %s enqueued: %w", stage, notFound(err))
+		return fmt.Errorf("mark %s enqueued: %w", stage, err)
 	}
 	return nil
 }
 
 // notFound makes Spanner's answer about a missing row ErrNotFound.
 func notFound(err error) error {
-	if spanner.ErrCode(err) == codes.NotFound {
+	// By its code alone, a row could not be told from a database that is away.
+	if errors.Is(err, spanner.ErrRowNotFound) {
 		return ErrNotFound
 	}
 	return err

@@ -38,7 +38,7 @@ type Claim struct {
 // the request becomes a dead letter. ErrNotFound: there is no such stage.
 func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Stage, lease time.Duration, maxAttempts int) (*Claim, error) {
 	var claim *Claim
-	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		claim = &Claim{Stage: stage}
 		row, err := t.stage(ctx, tx, requestID, stage)
 		if err != nil {
@@ -98,7 +98,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 // the request) together. ErrLostClaim: nothing was written.
 func (t *Tenant) Finish(ctx context.Context, claim *Claim, update RequestUpdate, recording *Recording, next topology.Stage) error {
 	requestID := claim.Request.RequestID
-	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		if err := t.holds(ctx, tx, requestID, claim); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (t *Tenant) Finish(ctx context.Context, claim *Claim, update RequestUpdate,
 func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent bool, maxAttempts int) (string, error) {
 	requestID := claim.Request.RequestID
 	var state stageState
-	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		if err := t.holds(ctx, tx, requestID, claim); err != nil {
 			return err
 		}

@@ -13,7 +13,6 @@ import (
 
 	"cloud.google.com/go/spanner"
 	"github.com/google/uuid"
-	"google.golang.org/grpc/codes"
 
 	"ingestion.internal/shared/topology"
 )
@@ -24,13 +23,13 @@ var (
 	ErrLostClaim = errors.New("the claim was lost: another worker has the stage")
 )
 
-// Config says where the database is. SPANNER_EMULATOR_HOST is read by the
-// Spanner client itself.
+// Config says where the database is.
 type Config struct {
 	Project  string        `env:"GOOGLE_CLOUD_PROJECT,required,notEmpty"`
 	Instance string        `env:"SPANNER_INSTANCE,required,notEmpty"`
 	Database string        `env:"SPANNER_DATABASE,required,notEmpty"`
 	CacheTTL time.Duration `env:"TENANT_CACHE_TTL" envDefault:"1m"` // how long a change of tenants may go unseen
+	Emulator string        `env:"SPANNER_EMULATOR_HOST"`            // the client reads it too; empty = Spanner itself
 }
 
 // Path returns the database's full name.
@@ -43,6 +42,7 @@ type DB struct {
 	client    *spanner.Client
 	directory *Directory
 	now       func() time.Time
+	writing   chan struct{} // holds one token while a write runs; nil = writes run side by side
 }
 
 // An Option changes how a database is opened.
@@ -61,6 +61,12 @@ func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 		return nil, fmt.Errorf("open %s: %w", cfg.Path(), err)
 	}
 	db := &DB{client: client, now: time.Now}
+	if cfg.Emulator != "" {
+		// The client runs everything in one multiplexed session. The emulator
+		// forgets a session's open read-write transaction when the next one
+		// begins in it, so there writes must take turns.
+		db.writing = make(chan struct{}, 1)
+	}
 	for _, opt := range opts {
 		opt(db)
 	}
@@ -82,6 +88,20 @@ func (db *DB) Ping(ctx context.Context) error {
 		return fmt.Errorf("spanner: %w", err)
 	}
 	return nil
+}
+
+// transact runs f in a read-write transaction, again if Spanner aborts it.
+func (db *DB) transact(ctx context.Context, f func(context.Context, *spanner.ReadWriteTransaction) error) error {
+	if db.writing != nil {
+		select {
+		case db.writing <- struct{}{}:
+			defer func() { <-db.writing }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	_, err := db.client.ReadWriteTransaction(ctx, f)
+	return err
 }
 
 // Directory returns the directory of tenants and offices.
@@ -119,9 +139,6 @@ func RecordingID(tenantID, callID string) string {
 func derivedID(parts ...string) string {
 	return uuid.NewSHA1(idNamespace, fmt.Appendf(nil, "%q", parts)).String()
 }
-
-// inactive tells Spanner's answer that a row's parent is not there.
-func parentMissing(err error) bool { return spanner.ErrCode(err) == codes.NotFound }
 
 // clip makes text fit a column of n characters.
 func clip(s string, n int) string {

@@ -29,7 +29,7 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 		return nil, fmt.Errorf("sync: tenant %q does not belong to the handle of tenant %q", declared.ID, t.id)
 	}
 	var changes Changes
-	_, err := t.db.client.ReadWriteTransaction(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		changes = nil
 		var mutations []*spanner.Mutation
 		change := func(what string, m *spanner.Mutation) {
@@ -101,9 +101,14 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 
 // Deactivate marks an active tenant inactive. Its data stays.
 func (t *Tenant) Deactivate(ctx context.Context) error {
-	_, err := t.db.client.Apply(ctx, []*spanner.Mutation{t.upsert("tenants", false, map[string]any{"status": tenantInactive})})
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		if _, err := tx.ReadRow(ctx, "tenants", spanner.Key{t.id}, []string{"tenant_id"}); err != nil {
+			return notFound(err)
+		}
+		return tx.BufferWrite([]*spanner.Mutation{t.upsert("tenants", false, map[string]any{"status": tenantInactive})})
+	})
 	if err != nil {
-		return fmt.Errorf("deactivate tenant %s: %w", t.id, notFound(err))
+		return fmt.Errorf("deactivate tenant %s: %w", t.id, err)
 	}
 	return nil
 }

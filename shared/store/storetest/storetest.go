@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func Config(tb testing.TB) store.Config {
 // ConfigOf says where the database of this full name is.
 func ConfigOf(name string) store.Config {
 	parts := strings.Split(name, "/")
-	return store.Config{Project: parts[1], Instance: parts[3], Database: parts[5], CacheTTL: time.Minute}
+	return store.Config{Project: parts[1], Instance: parts[3], Database: parts[5], CacheTTL: time.Minute, Emulator: os.Getenv("SPANNER_EMULATOR_HOST")}
 }
 
 // Open makes a database that holds Manifest's tenants and opens it for tb.
