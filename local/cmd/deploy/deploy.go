@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -111,13 +112,10 @@ func (d *deployer) watch(ctx context.Context, op func(auto.Stack, chan<- events.
 		err = op(s, ch)
 		// The Automation API closes the channel when it ran the engine; before
 		// that it leaves it open.
-		if !t.finished(done) {
-			return err
-		}
-		if err != nil && len(t.errors) > 0 {
+		if t.finished(done) && err != nil && len(t.errors) > 0 {
 			return t.failure()
 		}
-		return err
+		return said(err)
 	})
 	result := t.result()
 	result.Seconds = float64(time.Since(started).Milliseconds()) / 1000
@@ -125,6 +123,19 @@ func (d *deployer) watch(ctx context.Context, op func(auto.Stack, chan<- events.
 		t.summary(result)
 	}
 	return result, err
+}
+
+// said cuts an error of the Automation API, which shows everything that the
+// engine printed, down to what it said of the error.
+func said(err error) error {
+	if err == nil {
+		return nil
+	}
+	_, text, ok := strings.Cut(err.Error(), "\nstderr: ")
+	if text = strings.TrimPrefix(strings.TrimSpace(text), "error: "); !ok || text == "" {
+		return err
+	}
+	return fmt.Errorf("the engine refused: %s", text)
 }
 
 // guarded runs f and puts the tracked stack file back if the engine rewrote

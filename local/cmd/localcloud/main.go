@@ -39,7 +39,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	if len(args) == 1 && args[0] == daemonCommand {
 		// Told to end by POST /shutdown or by a signal.
-		if err := serve(ctx); err != nil {
+		if err := serve(ctx, runDaemon); err != nil {
 			fmt.Fprintln(stderr, "localcloud daemon:", err)
 			return cli.ExitFailed
 		}

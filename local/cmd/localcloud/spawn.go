@@ -36,8 +36,8 @@ const (
 	stopTimeout  = 15 * time.Second // services get Cloud Run's 10 s to end
 )
 
-// serve is the daemon's process.
-func serve(ctx context.Context) error {
+// serve is the daemon's process around run, which is runDaemon.
+func serve(ctx context.Context, run func(context.Context, daemonOptions) error) error {
 	wd, err := os.Getwd()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func serve(ctx context.Context) error {
 	defer release()
 	token := rand.Text()
 	var once sync.Once
-	return runDaemon(ctx, daemonOptions{
+	return run(ctx, daemonOptions{
 		Root: string(repo), StateDir: repo.State(), LogDir: repo.Logs(), BuildID: build, Token: token,
 		Ready: func(info daemonapi.Info) error {
 			info.BuildID, info.Token = build, token
