@@ -64,6 +64,22 @@ type Transcript struct {
 	Language        string  `json:"language,omitempty"`   // BCP-47
 	Model           string  `json:"model,omitempty"`
 	DurationSeconds float64 `json:"duration_seconds,omitempty"`
+
+	// CallDetails is what the telephone service states about the call, by
+	// its own names: context for reading the text.
+	CallDetails map[string]string `json:"call_details,omitempty"`
+}
+
+// Missing says why there is nothing to read or listen to: "" if there is, or if
+// the tenant does not want it.
+func (t *Transcript) Missing() string {
+	switch t.Status {
+	case StatusFailed, StatusNone:
+		return t.Cause
+	case StatusEmpty:
+		return "nothing was said that could be recognised"
+	}
+	return ""
 }
 
 // Turn is what one speaker said before another did. Times are from the start

@@ -84,7 +84,7 @@ type Recording struct {
 	SizeBytes           int64
 	SHA256              string // hex
 	DurationSeconds     int64
-	TranscriptionStatus string // pending, completed, empty, failed
+	TranscriptionStatus string // a speech.Status: completed, empty, failed or skipped
 }
 
 // Office is one row of offices, with its workflow already merged over the

@@ -1,0 +1,65 @@
+// Ai-analyzer works the second stage of every request: it has Gemini describe
+// and score the enquiry.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/gcp"
+	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
+)
+
+// modelTimeout bounds one request to the model; an attempt makes at most four,
+// where the model has to be changed and its answer repaired.
+const modelTimeout = 60 * time.Second
+
+type config struct {
+	service.Config
+	Store store.Config
+	Stage pipeline.StageConfig
+	Tasks pipeline.TasksConfig
+	Next  pipeline.WorkflowTarget
+
+	VertexProject  string `env:"VERTEX_AI_PROJECT,required,notEmpty"`
+	VertexLocation string `env:"VERTEX_AI_LOCATION,required,notEmpty"`
+	VertexEndpoint string `env:"VERTEX_AI_ENDPOINT"`
+	Model          string `env:"GEMINI_MODEL,required,notEmpty"`
+}
+
+// Validate reports every value out of range.
+func (c config) Validate() error { return c.Stage.Validate() }
+
+func main() { service.Main(topology.AIAnalyzer, setup) }
+
+func setup(ctx context.Context, cfg config, s *service.Service) error {
+	db, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return err
+	}
+	s.OnClose("database", db.Close)
+	s.WaitFor("database", db.Ping)
+	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("cloud tasks", tasks.Close)
+	analyzer, err := analysis.New(ctx, analysis.Config{
+		Project:  cfg.VertexProject,
+		Location: cfg.VertexLocation,
+		Endpoint: cfg.VertexEndpoint,
+		Model:    cfg.Model,
+		Timeout:  modelTimeout,
+	}, slog.Default())
+	if err != nil {
+		return err
+	}
+	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.Next.Target())
+	pipeline.NewRunner(db, &worker{analyzer: analyzer}, enqueuer, cfg.Stage).Mount(s.Router)
+	return nil
+}
