@@ -142,6 +142,9 @@ func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec call
 		TrackingPhone: trackingPhone, StartTime: now, DurationSeconds: int(length.Seconds()),
 		Voicemail: said.Voicemail, Recording: spec.recording,
 	}
+	if call.Recording == "elsewhere" {
+		call.RedirectTo = elsewhere
+	}
 	for _, t := range transcript.Turns {
 		call.Script = append(call.Script, daemonapi.Turn{Speaker: t.Speaker, Text: t.Text})
 	}
@@ -165,8 +168,13 @@ func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec call
 		http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, true)
 }
 
-// trackingPhone is the number that was called, E.164.
-const trackingPhone = "+14045558514"
+const (
+	// trackingPhone is the number that was called, E.164.
+	trackingPhone = "+14045558514"
+	// elsewhere is no host of CallRail's; 192.0.2.0/24 is for documentation
+	// and leads nowhere.
+	elsewhere = "http://192.0.2.1/recording.wav"
+)
 
 // pickOffice returns the tenant's office with this id, or its first that
 // CallRail knows.

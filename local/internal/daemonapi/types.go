@@ -113,7 +113,8 @@ type Call struct {
 	DurationSeconds   int       `json:"durationSeconds"`
 	Voicemail         bool      `json:"voicemail"`
 	Script            []Turn    `json:"script"`
-	Recording         string    `json:"recording,omitempty"` // how the recording misbehaves, a mode of the stand-in; empty = as it should
+	Recording         string    `json:"recording,omitempty"`  // how the recording misbehaves, a mode of the stand-in; empty = as it should
+	RedirectTo        string    `json:"redirectTo,omitempty"` // where recording mode "elsewhere" sends its reader
 }
 
 // Turn is what one speaker says.

@@ -62,9 +62,9 @@ func ReadScript(r io.Reader) ([]audio.Turn, error) {
 	return turns, nil
 }
 
-// CallID returns a call id of CallRail's kind that no other call has: the
-// microseconds of a moment, which every JSON reader keeps exactly.
-func CallID(now time.Time) string { return strconv.FormatInt(now.UnixMicro(), 10) }
+// CallID returns a call's resource id of CallRail's kind that no other call
+// has: it holds the microseconds of a moment.
+func CallID(now time.Time) string { return "CAL" + strconv.FormatInt(now.UnixMicro(), 10) }
 
 // Form is a website form.
 type Form struct {
