@@ -68,6 +68,8 @@ func (f Fault) validate() error {
 type Shape struct {
 	// Error writes the API's error answer with the status.
 	Error func(w http.ResponseWriter, status int, message string)
+	// Nonsense writes an answer of Mode Nonsense; nil writes broken JSON.
+	Nonsense func(w http.ResponseWriter, r *http.Request)
 	// NoRetryAfter leaves the header Retry-After out of a 429, as some APIs do.
 	NoRetryAfter bool
 }
@@ -162,6 +164,10 @@ func (i *Injector) Middleware(next http.Handler) http.Handler {
 			}
 			i.shape.Error(w, http.StatusTooManyRequests, "the stand-in was told to refuse by rate")
 		case Nonsense:
+			if i.shape.Nonsense != nil {
+				i.shape.Nonsense(w, r)
+				return
+			}
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"colorless":["green","ideas"],"sleep":{"furiously":`)
 		case Stall:
