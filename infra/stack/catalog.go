@@ -36,10 +36,11 @@ type env map[string]pulumi.StringInput
 // catalog lists every workload. Order has no meaning.
 var catalog = []workload{
 	{
-		name:           topology.WebhookProcessor,
-		size:           Size{CPU: "2", Memory: "1Gi", Concurrency: 80, MaxInstances: 100, Timeout: seconds(30)},
-		public:         true,
-		enqueues:       []topology.Stage{topology.AudioProcessing},
+		name:   topology.WebhookProcessor,
+		size:   Size{CPU: "2", Memory: "1Gi", Concurrency: 80, MaxInstances: 100, Timeout: seconds(30)},
+		public: true,
+		// A call without a recording has no audio to process.
+		enqueues:       []topology.Stage{topology.AudioProcessing, topology.AIAnalysis},
 		secrets:        []string{topology.WebhookSecret},
 		secretPrefixes: []string{topology.SigningKeyPrefix},
 		env:            []func(*program) env{tenantEnv, bodyEnv, secretEnv, webhookEnv},
