@@ -72,9 +72,7 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	if _, err := mail.ParseAddress(customer.Email); err == nil {
 		fill(&update.CustomerEmail, request.CustomerEmail, customer.Email)
 	}
-	if len(customer.ZIP) <= 16 { // the column's width
-		fill(&update.PostalCode, request.PostalCode, customer.ZIP)
-	}
+	fill(&update.PostalCode, request.PostalCode, customer.ZIP)
 	return pipeline.Outcome{Update: update, Next: topology.Workflow}, nil
 }
 

@@ -63,8 +63,8 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	}
 	update := store.RequestUpdate{Transcription: data}
 	if call != nil {
-		fill(&update.CustomerName, job.Request.CustomerName, call.CustomerName, 200)
-		fill(&update.CustomerPhone, job.Request.CustomerPhone, call.CustomerPhone, 40)
+		fill(&update.CustomerName, job.Request.CustomerName, call.CustomerName)
+		fill(&update.CustomerPhone, job.Request.CustomerPhone, call.CustomerPhone)
 	}
 	return pipeline.Outcome{Update: update, Recording: recording, Next: topology.AIAnalysis}, nil
 }
@@ -232,11 +232,8 @@ func detailsOf(call *api.Call) map[string]string {
 	return details
 }
 
-// fill sets what the request does not have yet, cut to the column's width.
-func fill(field **string, have, found string, width int) {
-	if runes := []rune(found); len(runes) > width {
-		found = string(runes[:width])
-	}
+// fill sets what the request does not have yet.
+func fill(field **string, have, found string) {
 	if have == "" && found != "" {
 		*field = &found
 	}

@@ -48,9 +48,6 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	return pipeline.Outcome{Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons}}, nil
 }
 
-// maxReason is the width of a reason's column.
-const maxReason = 1024
-
 func decide(job pipeline.Job) (workflow.Decision, error) {
 	request := job.Request
 	in := workflow.Input{SpamLikelihood: request.SpamLikelihood, PostalCode: request.PostalCode}
@@ -69,11 +66,6 @@ func decide(job pipeline.Job) (workflow.Decision, error) {
 		}
 		if a.ModelFallback != "" {
 			decision.Reasons = append(decision.Reasons, fmt.Sprintf("analysed with %s: %s is not available", a.Model, a.ModelFallback))
-		}
-	}
-	for i, reason := range decision.Reasons {
-		if runes := []rune(reason); len(runes) > maxReason {
-			decision.Reasons[i] = string(runes[:maxReason])
 		}
 	}
 	return decision, nil
