@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -308,7 +310,26 @@ func TestSecretsUnavailable(t *testing.T) {
 }
 
 func TestDatabaseUnavailable(t *testing.T) {
-	f := newFixture(t, func(c *config) { c.Store.Database = "absent" })
+	f := newFixture(t, func(*config) {
+		// Where the service is to look for the database, nobody listens.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		t.Setenv("SPANNER_EMULATOR_HOST", l.Addr().String())
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // instead of the handler's own, longer one
+	defer cancel()
+	body := platformPayload("CAL1")
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v1/callrail/webhook", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Signature", callrail.Sign([]byte(acmeKey), []byte(body)))
+	accept := httptest.NewRecorder()
+	f.router.ServeHTTP(accept, req)
+	if accept.Code != http.StatusServiceUnavailable || accept.Header().Get("Retry-After") == "" || strings.Contains(accept.Body.String(), "127.0.0.1") {
+		t.Errorf("status %d, header %v: %s", accept.Code, accept.Header(), accept.Body)
+	}
 	for _, path := range []string{"/readyz", "/health"} {
 		rec := httptest.NewRecorder()
 		f.router.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
