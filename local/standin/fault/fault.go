@@ -33,7 +33,7 @@ const (
 // Modes lists every mode.
 var Modes = []Mode{Fail, RateLimit, Stall, Nonsense}
 
-// Fault is one misbehaviour.
+// Fault is one way of going wrong, and how often.
 type Fault struct {
 	Mode   Mode          `json:"mode"`
 	Count  int           `json:"count,omitempty"`  // requests it hits; 0 = every one until cleared

@@ -287,8 +287,7 @@ func (s *Server) run(ctx context.Context, op *operation, principal string, req *
 		metadata := &speechpb.RecognitionResponseMetadata{TotalBilledDuration: billed(heard.length)}
 		transcript := &speechpb.BatchRecognizeResults{Results: heard.results, Metadata: metadata}
 		response.Results[f.GetUri()] = &speechpb.BatchRecognizeFileResult{
-			Metadata:   metadata,
-			Transcript: transcript, // the older name of the same result
+			Metadata: metadata,
 			Result: &speechpb.BatchRecognizeFileResult_InlineResult{
 				InlineResult: &speechpb.InlineResult{Transcript: transcript},
 			},
