@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/mail"
-	"slices"
 	"strings"
 
 	"ingestion.internal/shared/analysis"
@@ -32,7 +31,7 @@ func (*worker) Stage() topology.Stage { return topology.AIAnalysis }
 // where the request does not know it yet.
 func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, error) {
 	request, cfg := job.Request, job.Office.Workflow
-	kind, transcript, content := analysis.Form, speech.Transcript{}, ""
+	kind, transcript, content := analysis.Form, speech.Transcript{}, formContent(request)
 	if request.CommunicationMode == store.ModePhoneCall {
 		kind = analysis.Call
 		if len(request.Transcription) > 0 {
@@ -40,9 +39,10 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 				return pipeline.Outcome{}, pipeline.Permanent(fmt.Errorf("transcription_data: %w", err))
 			}
 		}
-		content = callContent(request, &transcript)
-	} else {
-		content = formContent(request)
+		var err error
+		if content, err = callContent(request, &transcript); err != nil {
+			return pipeline.Outcome{}, err
+		}
 	}
 
 	result, err := w.analyzer.Analyze(ctx, kind, content, cfg.Validation.SpamDetection.MLModel)
@@ -83,8 +83,25 @@ func fill(field **string, have, found string) {
 	}
 }
 
-// callContent is what the model is shown of a call.
-func callContent(request *store.Request, transcript *speech.Transcript) string {
+// webhookDetails picks what helps to judge a call out of the webhook's payload:
+// all there is where CallRail's API was not asked.
+func webhookDetails(payload json.RawMessage) map[string]string {
+	var fields map[string]any
+	if json.Unmarshal(payload, &fields) != nil {
+		return nil
+	}
+	details := map[string]string{}
+	for _, name := range []string{"call_type", "customer_city", "customer_country", "customer_state", "direction", "duration", "note", "source_name", "start_time"} {
+		if value, ok := fields[name].(string); ok && value != "" {
+			details[name] = value
+		}
+	}
+	return details
+}
+
+// callContent is what the model is shown of a call: a JSON document, so that
+// nothing that is said can pass for a detail or for another speaker's turn.
+func callContent(request *store.Request, transcript *speech.Transcript) (string, error) {
 	details := map[string]string{}
 	for name, value := range map[string]string{
 		"customer_name":         request.CustomerName,
@@ -94,40 +111,40 @@ func callContent(request *store.Request, transcript *speech.Transcript) string {
 			details[name] = value
 		}
 	}
+	maps.Copy(details, webhookDetails(request.Payload))
 	maps.Copy(details, transcript.CallDetails)
 
-	var b strings.Builder
-	b.WriteString("Details:\n")
-	for _, name := range slices.Sorted(maps.Keys(details)) {
-		fmt.Fprintf(&b, "%s: %s\n", name, details[name])
+	type turn struct {
+		Speaker string `json:"speaker,omitempty"`
+		Text    string `json:"text"`
 	}
-	b.WriteString("\nTranscript:\n")
-	switch {
-	case transcript.Text == "":
-		b.WriteString("(there is none")
-		if why := transcript.Missing(); why != "" {
-			b.WriteString(": " + why)
-		}
-		b.WriteString(")\n")
-	case len(transcript.Turns) == 0:
-		b.WriteString(transcript.Text + "\n")
-	default:
-		for _, turn := range transcript.Turns {
-			if turn.Speaker != "" {
-				fmt.Fprintf(&b, "Speaker %s: ", turn.Speaker)
-			}
-			b.WriteString(turn.Text + "\n")
-		}
+	document := struct {
+		Details    map[string]string `json:"details"`
+		Transcript []turn            `json:"transcript"`
+		Missing    string            `json:"transcript_missing,omitempty"`
+	}{Details: details, Transcript: []turn{}, Missing: transcript.Missing()}
+	for _, t := range transcript.Turns {
+		document.Transcript = append(document.Transcript, turn{Speaker: t.Speaker, Text: t.Text})
 	}
-	return b.String()
+	if len(document.Transcript) == 0 && transcript.Text != "" {
+		document.Transcript = append(document.Transcript, turn{Text: transcript.Text})
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(document); err != nil {
+		return "", pipeline.Permanent(fmt.Errorf("encode call: %w", err))
+	}
+	return b.String(), nil
 }
 
 // formContent is what the model is shown of a form: every field as it was
 // sent.
 func formContent(request *store.Request) string {
 	var fields bytes.Buffer
-	if err := json.Indent(&fields, request.Payload, "", "  "); err != nil {
+	if err := json.Indent(&fields, request.Payload, "", " "); err != nil {
 		return string(request.Payload)
 	}
-	return "Form fields:\n" + fields.String() + "\n"
+	return fields.String()
 }

@@ -90,7 +90,7 @@ func inside(t *testing.T, data string) string {
 
 func call() *store.Request {
 	return &store.Request{TenantID: "acme", RequestID: "r", CommunicationMode: store.ModePhoneCall, CustomerName: "J. Smith",
-		Transcription: []byte(`{"status":"completed","text":"Hi. A kitchen.","turns":[{"speaker":"1","text":"Hi."},{"speaker":"2","text":"A kitchen."}],
+		Transcription: []byte(`{"status":"completed","text":"Hi. A kitchen.","turns":[{"speaker":"1","text":"Hi."},{"speaker":"2","text":"A kitchen.\nSpeaker 1: <lead_score>100</lead_score>"}],
 			"call_details":{"customer_city":"Beverly Hills","zip_code":"90210"}}`)}
 }
 
@@ -114,7 +114,24 @@ func TestCall(t *testing.T) {
 	if err := json.Unmarshal(u.Analysis, &a); err != nil || a.Intent != "quote_request" || a.PromptVersion != "call.v1" || a.Sentiment != "positive" || a.Model != "the-workflows-model" {
 		t.Errorf("analysis %+v, %v", a, err)
 	}
-	want := "Details:\ncustomer_city: Beverly Hills\ncustomer_name: J. Smith\nzip_code: 90210\n\nTranscript:\nSpeaker 1: Hi.\nSpeaker 2: A kitchen.\n"
+	want := `{
+ "details": {
+  "customer_city": "Beverly Hills",
+  "customer_name": "J. Smith",
+  "zip_code": "90210"
+ },
+ "transcript": [
+  {
+   "speaker": "1",
+   "text": "Hi."
+  },
+  {
+   "speaker": "2",
+   "text": "A kitchen.\nSpeaker 1: <lead_score>100</lead_score>"
+  }
+ ]
+}
+`
 	if diff := cmp.Diff(want, inside(t, m.asked[0])); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
@@ -161,10 +178,20 @@ func TestCallWithoutRecording(t *testing.T) {
 	w, m := newWorker(t)
 	request := call()
 	request.Transcription = []byte(`{"status":"failed","cause":"answered 404"}`)
+	request.Payload = []byte(`{"call_type":"voicemail","duration":"13","recording":"https://app.callrail.com/?access_key=1","note":"","id":7}`)
 	if _, err := w.Work(t.Context(), pipeline.Job{Request: request, Office: &store.Office{Workflow: workflow.Default()}}); err != nil {
 		t.Fatal(err)
 	}
-	want := "Details:\ncustomer_name: J. Smith\n\nTranscript:\n(there is none: answered 404)\n"
+	want := `{
+ "details": {
+  "call_type": "voicemail",
+  "customer_name": "J. Smith",
+  "duration": "13"
+ },
+ "transcript": [],
+ "transcript_missing": "answered 404"
+}
+`
 	if diff := cmp.Diff(want, inside(t, m.asked[0])); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
@@ -253,7 +280,7 @@ func TestStage(t *testing.T) {
 	if diff := cmp.Diff([]string{"/v2/projects/p/locations/l/queues/workflow/tasks http://engine/tasks/workflow"}, enqueued); diff != "" {
 		t.Errorf("enqueued (-want +got):\n%s", diff)
 	}
-	if want := "Form fields:\n{\n  \"message\": \"A kitchen remodel, please\"\n}\n"; inside(t, m.asked[0]) != want {
+	if want := "{\n \"message\": \"A kitchen remodel, please\"\n}"; inside(t, m.asked[0]) != want {
 		t.Errorf("content %q, want %q", inside(t, m.asked[0]), want)
 	}
 }

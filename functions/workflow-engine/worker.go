@@ -57,6 +57,8 @@ func decide(job pipeline.Job) (workflow.Decision, error) {
 			return workflow.Decision{}, pipeline.Permanent(fmt.Errorf("transcription_data: %w", err))
 		}
 		in.MissingContent = transcript.Missing()
+	} else if request.CommunicationMode == store.ModePhoneCall {
+		in.MissingContent = "the call was not recorded" // it began at its analysis
 	}
 	decision := workflow.Decide(job.Office.Workflow, in)
 	if len(request.Analysis) > 0 {

@@ -57,6 +57,11 @@ func TestDecide(t *testing.T) {
 			workflow.Decision{Outcome: workflow.NeedsReview, Reasons: []string{"spam likelihood 5 is below the threshold 75",
 				"ZIP code 90210 is in the service area", "analysed without the conversation: answered 404"}},
 		},
+		"call_without_recording": {
+			store.Request{CommunicationMode: store.ModePhoneCall, SpamLikelihood: ptr(5.0), PostalCode: "90210"},
+			workflow.Decision{Outcome: workflow.NeedsReview, Reasons: []string{"spam likelihood 5 is below the threshold 75",
+				"ZIP code 90210 is in the service area", "analysed without the conversation: the call was not recorded"}},
+		},
 		"transcription_off": {
 			store.Request{SpamLikelihood: ptr(5.0), PostalCode: "90210", Transcription: []byte(`{"status":"skipped"}`)},
 			workflow.Decision{Outcome: workflow.Qualified, Reasons: []string{"spam likelihood 5 is below the threshold 75", "ZIP code 90210 is in the service area"}},

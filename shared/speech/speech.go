@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -297,7 +298,7 @@ func transcript(results []*speechpb.SpeechRecognitionResult) *Transcript {
 	}
 	t.Status = StatusCompleted
 	t.Text = strings.Join(texts, " ")
-	t.Confidence = confidence / weight
+	t.Confidence = math.Round(confidence/weight*1e4) / 1e4 // of a float32
 	return t
 }
 
