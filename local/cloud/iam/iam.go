@@ -82,32 +82,40 @@ func (p *Policy) canonical(name string) string {
 // except that it does not ask whether the member and a custom role exist:
 // Grant does.
 func Validate(g Grant) error {
-	var errs []error
-	if err := validateMember(g.Member); err != nil {
-		errs = append(errs, err)
-	}
+	return errors.Join(ValidateMember(g.Member), ValidateRole(g.Role), ValidateCondition(g))
+}
+
+// ValidateRole finds what is wrong with a grant's role.
+func ValidateRole(role string) error {
 	switch {
-	case strings.HasPrefix(g.Role, "roles/"):
-		if _, ok := predefined[g.Role]; !ok {
-			errs = append(errs, fmt.Errorf("the local cloud does not know the role %q; if it exists, add it with its permissions in local/cloud/iam/roles.go", g.Role))
+	case strings.HasPrefix(role, "roles/"):
+		if _, ok := predefined[role]; !ok {
+			return fmt.Errorf("the local cloud does not know the role %q; if it exists, add it with its permissions in local/cloud/iam/roles.go", role)
 		}
-	case customRole(g.Role):
-	default:
-		errs = append(errs, fmt.Errorf("role %q is neither roles/NAME nor projects/PROJECT/roles/NAME", g.Role))
+	case !customRole(role):
+		return fmt.Errorf("role %q is neither roles/NAME nor projects/PROJECT/roles/NAME", role)
 	}
-	if g.Condition != nil {
-		if g.Condition.Title == "" {
-			errs = append(errs, errors.New("a condition needs a title"))
-		}
-		if basic(g.Role) {
-			errs = append(errs, fmt.Errorf("the basic role %s cannot be granted under a condition", g.Role))
-		}
-		if g.Member == "allUsers" || g.Member == "allAuthenticatedUsers" {
-			errs = append(errs, fmt.Errorf("%s cannot be granted a role under a condition", g.Member))
-		}
-		if _, err := compile(g.Condition.Expression); err != nil {
-			errs = append(errs, fmt.Errorf("condition %q: %w", g.Condition.Expression, err))
-		}
+	return nil
+}
+
+// ValidateCondition finds what is wrong with a grant's condition, if it has
+// one.
+func ValidateCondition(g Grant) error {
+	if g.Condition == nil {
+		return nil
+	}
+	var errs []error
+	if g.Condition.Title == "" {
+		errs = append(errs, errors.New("a condition needs a title"))
+	}
+	if basic(g.Role) {
+		errs = append(errs, fmt.Errorf("the basic role %s cannot be granted under a condition", g.Role))
+	}
+	if g.Member == "allUsers" || g.Member == "allAuthenticatedUsers" {
+		errs = append(errs, fmt.Errorf("%s cannot be granted a role under a condition", g.Member))
+	}
+	if _, err := compile(g.Condition.Expression); err != nil {
+		errs = append(errs, fmt.Errorf("condition %q: %w", g.Condition.Expression, err))
 	}
 	return errors.Join(errs...)
 }
@@ -121,7 +129,8 @@ func customRole(role string) bool {
 	return len(part) == 4 && (part[0] == "projects" || part[0] == "organizations") && part[1] != "" && part[2] == "roles" && part[3] != ""
 }
 
-func validateMember(member string) error {
+// ValidateMember finds what is wrong with a grant's member.
+func ValidateMember(member string) error {
 	if member == "allUsers" || member == "allAuthenticatedUsers" {
 		return nil
 	}
