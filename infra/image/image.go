@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,8 +45,8 @@ import (
 // the distroless images, so a configured base knows it too.
 const user = "65532:65532"
 
-// layerFormat is part of the key of a kept layer. Raise it when layer or
-// archive change.
+// layerFormat is part of what a kept layer is known by. Raise it when archive
+// changes.
 const layerFormat = "1"
 
 // epoch is the only time that images carry.
@@ -202,7 +203,7 @@ func baseImage(ctx context.Context, base string, p v1.Platform) (v1.Image, error
 
 // assemble makes the image of the binary dir/service.
 func assemble(base v1.Image, p v1.Platform, dir, service string) (v1.Image, error) {
-	layer, err := keptLayer(dir, service)
+	layer, err := layerOf(dir, service)
 	if err != nil {
 		return nil, err
 	}
@@ -226,53 +227,104 @@ func assemble(base v1.Image, p v1.Platform, dir, service string) (v1.Image, erro
 	return mutate.ConfigFile(img, file)
 }
 
-// keptLayer returns the layer of the binary dir/service, from the file kept
-// beside it if that was made of the same bytes.
-func keptLayer(dir, service string) (v1.Layer, error) {
+// keptLayer is a layer in a file, with what is known of it in another, so that
+// an unchanged binary is neither compressed nor unpacked again.
+type keptLayer struct {
+	file string
+	layerFacts
+}
+
+type layerFacts struct {
+	Format           string
+	Binary           string // SHA-256, hex, of the binary in the layer
+	Compressed       v1.Hash
+	Tar              v1.Hash
+	CompressedLength int64
+}
+
+var _ v1.Layer = (*keptLayer)(nil)
+
+// Digest implements v1.Layer.
+func (l *keptLayer) Digest() (v1.Hash, error) { return l.layerFacts.Compressed, nil }
+
+// DiffID implements v1.Layer.
+func (l *keptLayer) DiffID() (v1.Hash, error) { return l.Tar, nil }
+
+// Size implements v1.Layer.
+func (l *keptLayer) Size() (int64, error) { return l.CompressedLength, nil }
+
+// MediaType implements v1.Layer.
+func (l *keptLayer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
+
+// Compressed implements v1.Layer.
+func (l *keptLayer) Compressed() (io.ReadCloser, error) { return os.Open(l.file) }
+
+// Uncompressed implements v1.Layer.
+func (l *keptLayer) Uncompressed() (io.ReadCloser, error) {
+	layer, err := tarball.LayerFromFile(l.file)
+	if err != nil {
+		return nil, err
+	}
+	return layer.Uncompressed()
+}
+
+// layerOf returns the layer of the binary dir/service: the one kept beside it
+// if that was made of the same bytes, else a new one, which it keeps.
+func layerOf(dir, service string) (*keptLayer, error) {
 	binary, err := os.ReadFile(filepath.Join(dir, service))
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(binary)
-	key := layerFormat + ":" + hex.EncodeToString(sum[:])
-	layerFile := filepath.Join(dir, service+".tar.gz")
-	keyFile := layerFile + ".key"
+	want := layerFacts{Format: layerFormat, Binary: hex.EncodeToString(sum[:])}
+	layer := &keptLayer{file: filepath.Join(dir, service+".tar.gz")}
+	factsFile := layer.file + ".json"
 
-	if kept, err := os.ReadFile(keyFile); err != nil || string(kept) != key {
-		var b bytes.Buffer
-		if err := archive(&b, service, binary); err != nil {
-			return nil, err
-		}
-		// The key goes first and comes last, so that no key ever stands
-		// beside another binary's layer.
-		if err := os.Remove(keyFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		if err := replaceFile(layerFile, b.Bytes()); err != nil {
-			return nil, err
-		}
-		if err := replaceFile(keyFile, []byte(key)); err != nil {
-			return nil, err
+	text, err := os.ReadFile(factsFile)
+	if err == nil && json.Unmarshal(text, &layer.layerFacts) == nil &&
+		layer.Format == want.Format && layer.Binary == want.Binary {
+		if info, err := os.Stat(layer.file); err == nil && info.Size() == layer.CompressedLength {
+			return layer, nil
 		}
 	}
-	compressed, err := os.ReadFile(layerFile)
+
+	var compressed bytes.Buffer
+	tarSum := sha256.New()
+	if err := archive(&compressed, tarSum, service, binary); err != nil {
+		return nil, err
+	}
+	layer.layerFacts = want
+	layer.Tar = v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(tarSum.Sum(nil))}
+	layer.layerFacts.Compressed, layer.CompressedLength, err = v1.SHA256(bytes.NewReader(compressed.Bytes()))
 	if err != nil {
 		return nil, err
 	}
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(compressed)), nil }
-	return tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer))
+	text, err = json.Marshal(layer.layerFacts)
+	if err != nil {
+		return nil, err
+	}
+	// The facts go first and come last, so that they never stand beside
+	// another binary's layer.
+	if err := os.Remove(factsFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := replaceFile(layer.file, compressed.Bytes()); err != nil {
+		return nil, err
+	}
+	return layer, replaceFile(factsFile, text)
 }
 
-// archive writes the layer of a binary: the binary, and the /tmp that Go
-// programs expect and an image without a base lacks.
-func archive(w io.Writer, service string, binary []byte) error {
+// archive writes the layer of a binary to w, and what is compressed to plain:
+// the binary, and the /tmp that Go programs expect and an image without a base
+// lacks.
+func archive(w, plain io.Writer, service string, binary []byte) error {
 	// Speed before size: the registry is near, and compressing is most of what
 	// a changed handler costs after its compilation.
 	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
-	tw := tar.NewWriter(gz)
+	tw := tar.NewWriter(io.MultiWriter(gz, plain))
 	for _, entry := range []struct {
 		header tar.Header
 		body   []byte

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
 // writeModule makes a module with two services in a new folder. The greeting
@@ -109,6 +110,17 @@ func countingRegistry(t *testing.T) (host string, uploads *atomic.Int64) {
 	}))
 	t.Cleanup(srv.Close)
 	return strings.TrimPrefix(srv.URL, "http://"), uploads
+}
+
+// TestLayerIsWhatItSays checks the facts kept of a layer against the layer.
+func TestLayerIsWhatItSays(t *testing.T) {
+	dir := t.TempDir()
+	module := writeModule(t, "hello")
+	for range 2 { // made, and found again
+		if err := validate.Image(build(t, module, dir).images["greeter"]); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestPushUploadsOnlyWhatIsMissing(t *testing.T) {
