@@ -273,6 +273,11 @@ func extract(img v1.Image, root string) (err error) {
 			return fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
+	// The archive ends in good order even if the image is bad: an unsafe name,
+	// or a layer that is not what its digest says, comes after it as an error.
+	if _, err := io.Copy(io.Discard, layers); err != nil {
+		return err
+	}
 	return os.Rename(tmp, root)
 }
 

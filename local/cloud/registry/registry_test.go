@@ -144,25 +144,26 @@ func TestHostileLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	outside := filepath.Join(t.TempDir(), "outside")
-	up := strings.Repeat("../", 20)
-	ref, err := push(t, s, image(t,
-		tar.Header{Typeflag: tar.TypeReg, Name: up + strings.TrimPrefix(outside, "/") + "1", Mode: 0o644},
-		tar.Header{Typeflag: tar.TypeSymlink, Name: "out", Linkname: filepath.Dir(outside)},
-		tar.Header{Typeflag: tar.TypeReg, Name: "out/outside2", Mode: 0o644},
-		tar.Header{Typeflag: tar.TypeReg, Name: "bin/app", Mode: 0o755},
-	))
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := s.Pull(t.Context(), ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(img.Root, "bin", "app")); err != nil {
-		t.Error(err)
-	}
-	if left, err := os.ReadDir(filepath.Dir(outside)); err != nil || len(left) != 0 {
-		t.Errorf("outside: %v %v", left, err)
+	for name, entries := range map[string][]tar.Header{
+		"upwards": {{Typeflag: tar.TypeReg, Name: strings.Repeat("../", 20) + strings.TrimPrefix(outside, "/"), Mode: 0o644}},
+		"through a link": {
+			{Typeflag: tar.TypeReg, Name: "out/outside", Mode: 0o644},
+			{Typeflag: tar.TypeSymlink, Name: "out", Linkname: filepath.Dir(outside)},
+		},
+	} {
+		ref, err := push(t, s, image(t, entries...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Pull(t.Context(), ref); err == nil {
+			t.Errorf("%s: the image was accepted", name)
+		}
+		if left, err := os.ReadDir(filepath.Dir(outside)); err != nil || len(left) != 0 {
+			t.Errorf("%s: outside: %v %v", name, left, err)
+		}
+		if left, err := os.ReadDir(filepath.Join(s.dir, "images")); err != nil || len(left) != 0 {
+			t.Errorf("%s: left behind: %v %v", name, left, err)
+		}
 	}
 }
 
