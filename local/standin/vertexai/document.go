@@ -24,6 +24,9 @@ type turn struct {
 // line is "label: text" with an optional time before it.
 var line = regexp.MustCompile(`^\s*(?:[-*]\s+)?(?:\[[\d:. -]+s?\]\s*)?"?([A-Za-z][A-Za-z0-9 _/-]{0,40}|\d{1,2})"?\s*:\s+(.*)$`)
 
+// heading is a line that says nothing itself: "Transcript:", "(there is none)".
+var heading = regexp.MustCompile(`^([A-Za-z ]{1,30}:|\(.*\))$`)
+
 // speakerLabel are labels of who speaks, others are names of fields.
 var speakerLabel = regexp.MustCompile(`(?i)^(speaker[ _-]?\w*|customer|caller|agent|staff|operator|company|representative|user|\d{1,2})$`)
 
@@ -41,7 +44,7 @@ func readDocument(data string) document {
 	}
 	for _, l := range strings.Split(data, "\n") {
 		l = strings.TrimSpace(l)
-		if l == "" {
+		if l == "" || heading.MatchString(l) {
 			continue
 		}
 		if json.Unmarshal([]byte(l), &value) == nil {

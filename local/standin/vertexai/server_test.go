@@ -92,7 +92,7 @@ func enquiry(data string) []*genai.Content {
 }
 
 func transcript(s audio.Sample) string {
-	lines := []string{"Customer name: " + s.Caller.Name, "Customer phone: " + s.Caller.Phone, "Duration: 58 s", ""}
+	lines := []string{"Details:", "customer_name: " + s.Caller.Name, "customer_phone: " + s.Caller.Phone, "duration: 58 s", "", "Transcript:"}
 	for _, turn := range s.Turns {
 		lines = append(lines, "Speaker "+string(rune('0'+turn.Speaker))+": "+turn.Text)
 	}
