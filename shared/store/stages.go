@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +18,7 @@ const (
 	Claimed   ClaimState = iota + 1 // the stage is the caller's until its lease ends
 	Busy                            // another worker's lease is live
 	Done                            // the stage is done; Claim.Unsent may name what follows
-	Dead                            // the stage failed or is a dead letter, perhaps just now: there is nothing to do
+	Dead                            // the stage failed or is a dead letter: there is nothing to do
 	Exhausted                       // this call found the attempts used up and made it a dead letter
 )
 
@@ -69,13 +68,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		if claim.Request, err = t.request(ctx, tx, requestID); err != nil {
 			return err
 		}
-		claim.Office, err = t.office(ctx, tx, claim.Request.OfficeID)
-		if errors.Is(err, ErrNotFound) {
-			// Offices are never deleted by the platform, so no retry finds it.
-			claim.State, claim.Cause = Dead, err.Error()
-			return tx.BufferWrite(t.endFailed(requestID, stage, StateFailed, StatusFailed, claim.Cause))
-		}
-		if err != nil {
+		if claim.Office, err = t.office(ctx, tx, claim.Request.OfficeID); err != nil {
 			return err
 		}
 		claim.State = Claimed

@@ -155,6 +155,27 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// jsonTranscript is the same call as a JSON document.
+func jsonTranscript(t *testing.T, s audio.Sample) string {
+	t.Helper()
+	type turn struct {
+		Speaker string `json:"speaker"`
+		Text    string `json:"text"`
+	}
+	var turns []turn
+	for _, said := range s.Turns {
+		turns = append(turns, turn{string(rune('0' + said.Speaker)), said.Text})
+	}
+	data, err := json.MarshalIndent(map[string]any{
+		"details":    map[string]string{"customer_name": s.Caller.Name, "customer_phone_number": s.Caller.Phone, "source_name": "Google Ads"},
+		"transcript": turns,
+	}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 type answer struct {
 	Intent         string `json:"intent"`
 	ProjectType    string `json:"project_type"`
@@ -188,6 +209,9 @@ func TestScoresFollowTheContent(t *testing.T) {
 			t.Fatal(err)
 		}
 		got[name] = ask(t, client, transcript(s))
+		if diff := cmp.Diff(got[name], ask(t, client, jsonTranscript(t, s))); diff != "" {
+			t.Errorf("%s: as JSON it is answered in another way (-lines +JSON):\n%s", name, diff)
+		}
 	}
 	for _, tc := range []struct {
 		name             string
