@@ -76,7 +76,7 @@ func engine(ctx context.Context, repo layout.Repo, it *progress.Item) (string, e
 	if err := os.Remove(bin); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	result, err := goBuild(tools, []string{"GOWORK=off"}, "-o", bin, enginePackage)(ctx, repo, it)
+	result, err := goBuild(tools, []string{"GOWORK=off"}, noSymbols, "-o", bin, enginePackage)(ctx, repo, it)
 	if err != nil {
 		return "", err
 	}

@@ -31,9 +31,14 @@ func command(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 
 // goBuild returns a step that runs go build in dir with more environment.
 func goBuild(dir string, env []string, args ...string) func(context.Context, layout.Repo, *progress.Item) (string, error) {
+	return goCommand(dir, env, append([]string{"build"}, args...)...)
+}
+
+// goCommand is goBuild for any command of Go that compiles.
+func goCommand(dir string, env []string, args ...string) func(context.Context, layout.Repo, *progress.Item) (string, error) {
 	return func(ctx context.Context, _ layout.Repo, it *progress.Item) (string, error) {
-		it.Note("checking")
-		cmd := command(ctx, dir, "go", append([]string{"build", "-v", "-buildvcs=false"}, args...)...)
+		it.Note("checking what changed, linking")
+		cmd := command(ctx, dir, "go", append([]string{args[0], "-v", "-buildvcs=false"}, args[1:]...)...)
 		cmd.Env = append(os.Environ(), env...)
 		stderr, err := cmd.StderrPipe()
 		if err != nil {
@@ -99,7 +104,7 @@ func (o output) result() string {
 	return "up to date"
 }
 
-// buildError is a failed go build with the compiler's words and what to do.
+// buildError is a failed go command with the compiler's words and what to do.
 type buildError struct {
 	dir    string
 	args   []string
@@ -110,8 +115,8 @@ type buildError struct {
 func (e *buildError) Unwrap() error { return e.cause }
 
 func (e *buildError) Error() string {
-	return fmt.Sprintf("go build failed in %s (%v):\n\n    %s\n\n%s",
-		e.dir, e.cause, strings.Join(e.output, "\n    "), e.advice())
+	return fmt.Sprintf("go %s failed in %s (%v):\n\n    %s\n\n%s",
+		e.args[1], e.dir, e.cause, strings.Join(e.output, "\n    "), e.advice())
 }
 
 // advice says what to do next, by the words of the Go command.

@@ -87,12 +87,16 @@ func build(ctx context.Context, repo layout.Repo, command string, opts cli.Optio
 	board.Println(board.Bold("Building") + " (the first time takes minutes: the engine and the program are compiled from source)")
 	steps := []step{
 		{"engine", engine},
-		{"local cloud", goBuild(repo.Path("local"), nil, "-o", repo.Bin("localcloud"), "./cmd/localcloud")},
-		{"program", goBuild(repo.Path("local"), nil, "-o", repo.Bin("deploy"), "./cmd/deploy")},
+		{"local cloud", goBuild(repo.Path("local"), nil, noSymbols, "-o", repo.Bin("localcloud"), "./cmd/localcloud")},
+		{"program", goBuild(repo.Path("local"), nil, noSymbols, "-o", repo.Bin("deploy"), "./cmd/deploy")},
 		{"functions", functions},
 	}
 	return runAll(ctx, repo, board, steps)
 }
+
+// noSymbols leaves out what only debuggers read, which is most of the work of
+// linking a large program. Stack traces stay whole.
+const noSymbols = "-ldflags=-s -w"
 
 // step is one thing to build.
 type step struct {
@@ -138,7 +142,7 @@ func buildOne(ctx context.Context, repo layout.Repo, out *os.File) error {
 		fmt.Fprintln(out, "building the local cloud's command (the first time takes a minute or two) ...")
 	})
 	defer timer.Stop()
-	_, err := goBuild(repo.Path("local"), nil, "-o", repo.Bin("localcloud"), "./cmd/localcloud")(ctx, repo, hidden.Start("local cloud", ""))
+	_, err := goBuild(repo.Path("local"), nil, noSymbols, "-o", repo.Bin("localcloud"), "./cmd/localcloud")(ctx, repo, hidden.Start("local cloud", ""))
 	return err
 }
 
@@ -149,7 +153,9 @@ func functions(ctx context.Context, repo layout.Repo, it *progress.Item) (string
 	if err != nil {
 		return "", err
 	}
-	run := goBuild(repo.Path("functions"), []string{"GOWORK=off", "CGO_ENABLED=0"}, "-trimpath", "-ldflags=-s -w", "./...")
+	// go list -export compiles like go build but leaves the linking, which is
+	// not cached, to infra/image, which knows what it has linked before.
+	run := goCommand(repo.Path("functions"), []string{"GOWORK=off", "CGO_ENABLED=0"}, "list", "-export", "-f", "{{/* nothing */}}", "-trimpath", "./...")
 	result, err := run(ctx, repo, it)
 	return fmt.Sprintf("%d, %s", len(matches), result), err
 }

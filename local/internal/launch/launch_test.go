@@ -168,7 +168,7 @@ func TestAdvice(t *testing.T) {
 		"dial tcp: lookup proxy.golang.org":     "GOPROXY",
 		"x.go:1:1: undefined: y":                "Mend what the compiler names",
 	} {
-		e := &buildError{dir: "d", output: []string{line}, cause: errors.New("exit status 1")}
+		e := &buildError{dir: "d", args: []string{"go", "build"}, output: []string{line}, cause: errors.New("exit status 1")}
 		if !strings.Contains(e.Error(), line) || !strings.Contains(e.Error(), want) {
 			t.Errorf("%q: %v", line, e)
 		}
