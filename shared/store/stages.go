@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 	Claimed   ClaimState = iota + 1 // the stage is the caller's until its lease ends
 	Busy                            // another worker's lease is live
 	Done                            // the stage is done; Claim.Unsent may name what follows
-	Dead                            // the stage failed or is a dead letter: there is nothing to do
+	Dead                            // the stage failed or is a dead letter, perhaps just now: there is nothing to do
 	Exhausted                       // this call found the attempts used up and made it a dead letter
 )
 
@@ -68,7 +69,13 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		if claim.Request, err = t.request(ctx, tx, requestID); err != nil {
 			return err
 		}
-		if claim.Office, err = t.office(ctx, tx, claim.Request.OfficeID); err != nil {
+		claim.Office, err = t.office(ctx, tx, claim.Request.OfficeID)
+		if errors.Is(err, ErrNotFound) {
+			// Offices are never deleted by the platform, so no retry finds it.
+			claim.State, claim.Cause = Dead, err.Error()
+			return tx.BufferWrite(t.endFailed(requestID, stage, StateFailed, StatusFailed, claim.Cause))
+		}
+		if err != nil {
 			return err
 		}
 		claim.State = Claimed

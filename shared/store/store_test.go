@@ -348,6 +348,15 @@ func TestFailures(t *testing.T) {
 		claim(t, h, id, topology.AudioProcessing, store.Exhausted)
 		wantFailed(t, id, store.StatusDeadLetter, "attempt 3 did not end within its lease")
 	})
+	t.Run("office_gone", func(t *testing.T) {
+		req := call(storetest.Acme, "F7")
+		req.OfficeID = "removed"
+		if _, err := h.Accept(t.Context(), req, topology.AudioProcessing); err != nil {
+			t.Fatal(err)
+		}
+		claim(t, h, req.RequestID, topology.AudioProcessing, store.Dead)
+		wantFailed(t, req.RequestID, store.StatusFailed, `office "removed": not found`)
+	})
 	t.Run("late_finish_without_rival", func(t *testing.T) {
 		id := accept(t, db, storetest.Acme, "F6")
 		c := claim(t, h, id, topology.AudioProcessing, store.Claimed)

@@ -134,7 +134,7 @@ func (a *app) ensureDaemon(ctx context.Context) (info daemonapi.Info, startedHer
 // deployAndProve runs the program and the proof call. Its result is nil until
 // the deployment succeeded.
 func (a *app) deployAndProve(ctx context.Context, info daemonapi.Info, client *daemonapi.Client, timing map[string]float64, timed func(string, time.Time)) (*upResult, error) {
-	a.board.Println(a.board.Bold("Deploying") + " (pulumi up, stack local)")
+	a.board.Println(a.board.Bold("Deploying") + " the stack local")
 	from := time.Now()
 	deployed, err := a.deploy(ctx, info, client)
 	timed("deploy", from)
@@ -208,9 +208,15 @@ func (a *app) deploy(ctx context.Context, info daemonapi.Info, client *daemonapi
 	}
 	var out bytes.Buffer
 	cmd.Stdout = &out
-	cmd.Stderr = lineWriter(func(line string) { a.board.Println(line) })
-	err = cmd.Run()
-	if ctx.Err() != nil {
+	it := a.board.Start("pulumi up", "building images, comparing resources")
+	cmd.Stderr = lineWriter(func(line string) {
+		a.board.Println(line)
+		it.Note("last: %s", strings.Join(strings.Fields(line), " "))
+	})
+	if err = cmd.Run(); err != nil {
+		it.Fail("failed")
+	}
+	if ctx.Err() != nil && cmd.Process != nil {
 		// Its group ended with it, but for what did not obey in time.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		return result, ctx.Err()
@@ -222,7 +228,13 @@ func (a *app) deploy(ctx context.Context, info daemonapi.Info, client *daemonapi
 		return result, fmt.Errorf("run the deployment: %w", err)
 	}
 	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
+		it.Fail("failed")
 		return result, fmt.Errorf("result of the deployment: %w", err)
+	}
+	if len(result.Changed) == 0 {
+		it.Done("%d resources, nothing to change", result.Changes["same"])
+	} else {
+		it.Done("%d changes, %d resources as they were", len(result.Changed), result.Changes["same"])
 	}
 	return result, nil
 }

@@ -1,0 +1,53 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("password hunter2 of 10.0.0.1")
+	tests := map[string]struct {
+		err        error
+		status     int
+		detail     string
+		retryAfter bool
+	}{
+		"new":               {New(BadRequest, "id is missing"), 400, "id is missing", false},
+		"wrapped_cause":     {Wrap(Unauthorized, "", secret), 401, "", false},
+		"wrapped_outside":   {fmt.Errorf("handler: %w", New(TooLarge, "at most 5")), 413, "at most 5", false},
+		"bare_kind":         {NotFound, 404, "", false},
+		"unknown":           {secret, 500, "", false},
+		"kind_wins":         {Wrap(Internal, "", status.Error(codes.Unavailable, "x")), 500, "", false},
+		"dependency_away":   {fmt.Errorf("db: %w", status.Error(codes.Unavailable, secret.Error())), 503, "", true},
+		"dependency_broken": {status.Error(codes.InvalidArgument, secret.Error()), 500, "", false},
+		"deadline":          {fmt.Errorf("db: %w", context.DeadlineExceeded), 503, "", true},
+		"body_limit":        {&http.MaxBytesError{Limit: 5}, 413, "", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := httptest.NewRecorder()
+			Write(rec, tt.err)
+			if rec.Code != tt.status || (rec.Header().Get("Retry-After") != "") != tt.retryAfter {
+				t.Errorf("status %d, header %v; want %d", rec.Code, rec.Header(), tt.status)
+			}
+			body := rec.Body.String()
+			if strings.Contains(body, "hunter2") {
+				t.Errorf("the cause leaked: %s", body)
+			}
+			if got := strings.Contains(body, `"detail":"`+tt.detail+`"`); got != (tt.detail != "") {
+				t.Errorf("body %s, want detail %q", body, tt.detail)
+			}
+		})
+	}
+}

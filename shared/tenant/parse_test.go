@@ -1,0 +1,52 @@
+package tenant
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text string
+		want []string // every mistake, in order
+	}{
+		"empty_list": {`{"tenants":[]}`, nil},
+		"good":       {`{"tenants":[{"id":"acme","name":"A","state":"active","offices":[{"id":"o","callrailCompanyId":"1","workflow":{}}]}]}`, nil},
+		"no_list":    {`{}`, []string{"tenants is missing"}},
+		"two_values": {`{"tenants":[]} {}`, []string{"more than one JSON value"}},
+		"not_json":   {`x`, []string{"invalid character"}},
+		"unknown":    {`{"tenants":[],"more":1}`, []string{`unknown field "more"`}},
+		"five_at_once": {
+			`{"tenants":[{"id":"A","state":"active"},{"id":"bb","state":"odd"},{"id":"bb","state":"active","offices":[{"id":"o","callrailCompanyId":"1"},{"id":"o","callrailCompanyId":"1"},{"id":"/"}]}]}`,
+			[]string{
+				`tenants[0]: bad id "A"`, `tenants[1] (bb): bad state "odd"`, `tenants[2]: "bb" is there twice`,
+				`tenants[2].offices[1]: "o" is there twice`, `bb/o: CallRail company "1" is also that of bb/o`, `tenants[2].offices[2]: bad id "/"`,
+			},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse([]byte(tt.text))
+			if tt.want == nil {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) != len(tt.want) {
+				t.Fatalf("%d mistakes, want %d: %v", len(lines), len(tt.want), err)
+			}
+			for i, line := range lines {
+				if !strings.Contains(line, tt.want[i]) {
+					t.Errorf("%s; want %s", line, tt.want[i])
+				}
+			}
+		})
+	}
+}
