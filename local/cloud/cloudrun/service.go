@@ -210,8 +210,10 @@ type revision struct {
 	cancel   context.CancelFunc
 	stopped  chan struct{} // closed when its instance is gone
 
-	mu      sync.Mutex
-	backend string // host:port of the ready instance, "" while there is none
+	mu       sync.Mutex
+	backend  string // host:port of the ready instance, "" while there is none
+	restarts int
+	trouble  string // why the last instance ended, or did not become ready
 }
 
 func (svc *service) newRevision(ctx context.Context, api *run.GoogleCloudRunV2Service) (*revision, error) {
@@ -279,6 +281,9 @@ func (r *revision) supervise(p *process) {
 		}
 		for p = nil; p == nil; {
 			r.svc.cloud.say(r.svc.id, r.name, "%s; restarting in %s", why, pause)
+			r.mu.Lock()
+			r.restarts, r.trouble = r.restarts+1, why
+			r.mu.Unlock()
 			select {
 			case <-time.After(pause):
 			case <-r.ctx.Done():
