@@ -110,7 +110,8 @@ func (c *localCloud) PutCall(_ context.Context, call daemonapi.Call) (daemonapi.
 		ID: call.ID, AccountID: call.AccountID, CompanyID: call.CompanyID, CompanyName: call.CompanyName,
 		CustomerName: call.CustomerName, CustomerPhone: call.CustomerPhone,
 		CustomerCity: call.CustomerCity, CustomerState: call.CustomerState,
-		TrackingPhone: call.TrackingPhone, StartTime: call.StartTime, DurationSeconds: call.DurationSeconds, Turns: turns,
+		TrackingPhone: call.TrackingPhone, StartTime: call.StartTime, DurationSeconds: call.DurationSeconds,
+		Voicemail: call.Voicemail, Turns: turns, Recording: callrail.RecordingMode(call.Recording), RedirectTo: call.RedirectTo,
 	})
 	if err != nil {
 		return daemonapi.Recording{}, err
