@@ -59,6 +59,10 @@ var sources = map[string]source{
 	"summary": {String, false, func(l *Lead) any { return text(l.Summary) }},
 }
 
+// Fields are the names of a lead's fields, the left sides of a mapping without
+// the paths into the analysis, sorted.
+func Fields() []string { return slices.Sorted(maps.Keys(sources)) }
+
 // analysisPrefix begins the paths into Lead.Analysis.
 const analysisPrefix = "analysis."
 
@@ -82,7 +86,7 @@ func findSource(path string) (source, error) {
 		return source{typ: Any, get: func(l *Lead) any { return lookup(l.Analysis, keys) }}, nil
 	}
 	return source{}, fmt.Errorf("unknown field %.80q; known are %s and %s...", path,
-		strings.Join(slices.Sorted(maps.Keys(sources)), ", "), analysisPrefix)
+		strings.Join(Fields(), ", "), analysisPrefix)
 }
 
 // lookup walks a decoded JSON document; numbers index lists. What is not there,

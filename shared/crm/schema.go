@@ -81,10 +81,9 @@ func schemaOf(provider string) (schema, error) {
 // calculated is why some properties cannot be written.
 const calculated = "the provider sets it"
 
-// hubspotContact has the default properties of HubSpot contacts that a lead
-// can fill. Names of properties: lower-case letters, digits and underscores
-// (developers.hubspot.com/docs/api-reference/crm-properties-v3/guide, read
-// 2026-11-22).
+// hubspotContact has default properties of HubSpot contacts that a lead can
+// fill, and some that it must not. Custom properties are named like these; the
+// documentation states no rule.
 var hubspotContact = schema{
 	properties: map[string]property{
 		"address":            {typ: String},
@@ -116,8 +115,8 @@ var hubspotContact = schema{
 }
 
 // salesforceLead has the standard fields of Salesforce's Lead with their
-// lengths (developer.salesforce.com/docs/atlas.en-us.object_reference.meta/
-// object_reference/sforce_api_objects_lead.htm, read 2026-11-22).
+// lengths (developer.salesforce.com/docs/atlas.en-us.sfFieldRef.meta/sfFieldRef/
+// salesforce_field_reference_Lead.htm, read 2026-11-22).
 var salesforceLead = schema{
 	properties: map[string]property{
 		"City":               {typ: String, max: 40},

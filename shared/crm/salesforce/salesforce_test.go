@@ -27,7 +27,8 @@ import (
 //   - developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/dome_upsert.htm
 //   - developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm
 //   - developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_upsert.htm
-//   - help.salesforce.com, remoteaccess_oauth_client_credentials_flow, for tokens
+//   - help.salesforce.com, remoteaccess_oauth_jwt_flow and
+//     remoteaccess_oauth_client_credentials_flow, for tokens (forms of RFC 6749)
 
 const requestID = "5f0c1a52-6a0a-5d53-9c1e-6f0f8f7a1d10"
 

@@ -1,0 +1,59 @@
+package connectors
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ingestion.internal/shared/crm"
+)
+
+// example is a fenced block of docs/crm.md whose info string says what it is:
+// settings or field_mapping of a provider.
+var example = regexp.MustCompile("(?ms)^```json (settings|field_mapping) ([a-z]+)\n(.*?)^```$")
+
+// TestExamplesOfTheDocumentation opens every provider with every pair of the
+// page's examples for it.
+func TestExamplesOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/crm.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{}
+	mappings := map[string][]map[string]string{}
+	for _, m := range example.FindAllStringSubmatch(string(page), -1) {
+		what, provider, text := m[1], m[2], m[3]
+		if what == "settings" {
+			settings[provider] = text
+			continue
+		}
+		var mapping map[string]string
+		if err := json.Unmarshal([]byte(text), &mapping); err != nil {
+			t.Errorf("%s: %v in %s", provider, err, text)
+		}
+		mappings[provider] = append(mappings[provider], mapping)
+	}
+	for _, provider := range Providers() {
+		if settings[provider] == "" || len(mappings[provider]) == 0 {
+			t.Errorf("the page has no example of %s", provider)
+		}
+		for _, mapping := range mappings[provider] {
+			if _, err := Open(provider, []byte(settings[provider]), mapping, nil); err != nil {
+				t.Errorf("%s: %v", provider, err)
+			}
+		}
+	}
+	for _, word := range []string{"upper", "lower", "trim", "first_name", "last_name", "e164", "int", "string", "default:VALUE"} {
+		if !strings.Contains(string(page), "`"+word+"`") {
+			t.Errorf("the page does not explain the transform %s", word)
+		}
+	}
+	for _, field := range crm.Fields() {
+		if !strings.Contains(string(page), "`"+field+"`") {
+			t.Errorf("the page does not name the field %s", field)
+		}
+	}
+}
