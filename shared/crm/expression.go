@@ -85,7 +85,7 @@ func findSource(path string) (source, error) {
 		}
 		return source{typ: Any, get: func(l *Lead) any { return lookup(l.Analysis, keys) }}, nil
 	}
-	return source{}, fmt.Errorf("unknown field %.80q; known are %s and %s...", path,
+	return source{}, fmt.Errorf("unknown field %.80q; known are %s and paths that begin with %s", path,
 		strings.Join(Fields(), ", "), analysisPrefix)
 }
 

@@ -198,7 +198,7 @@ func TestCheck(t *testing.T) {
 		"all_at_once": {
 			"hubspot",
 			map[string]string{
-				"nmae": "firstname", "name|frist": "lastname", "phone|e164:US": "phone", "lead_score|upper": "city", "": "state",
+				"nickname": "firstname", "name|frist": "lastname", "phone|e164:US": "phone", "lead_score|upper": "city", "": "state",
 				"=": "zip", "analysis..x": "a", "email": "hs_object_id", "summary": "Not A Property", "reasons": "hs_lead_score",
 				`name\q`: "b", `name\`: "c", "name|default": "d", "lead_score|default:x": "e", "received_at|default:now": "f", "spam_likelihood|default:NaN": "g",
 			},
@@ -213,7 +213,7 @@ func TestCheck(t *testing.T) {
 				`field_mapping["name\\q"]: \q is no escape; known are \| and \\`,
 				`field_mapping["name|default"]: default needs a value, as in default:Unknown`,
 				`field_mapping["name|frist"]: unknown transform "frist"; known are default, e164, first_name, int, last_name, lower, string, trim, upper`,
-				`field_mapping["nmae"]: unknown field "nmae"; known are call_id, communication_mode, decision, email, lead_score, name, office_id, office_name, phone, postal_code, reasons, received_at, request_id, source, spam_likelihood, summary, tenant_id and analysis....`,
+				`field_mapping["nickname"]: unknown field "nickname"; known are call_id, communication_mode, decision, email, lead_score, name, office_id, office_name, phone, postal_code, reasons, received_at, request_id, source, spam_likelihood, summary, tenant_id and paths that begin with analysis.`,
 				`field_mapping["phone|e164:US"]: transform e164 takes no argument`,
 				`field_mapping["reasons"]: property "hs_lead_score" takes a value of type number, not list`,
 				`field_mapping["received_at|default:now"]: default cannot be applied to a value of type time`,
@@ -237,8 +237,8 @@ func TestCheck(t *testing.T) {
 			},
 		},
 		"salesforce_one_error_for_one_mistake": {
-			"salesforce", map[string]string{"nmae": "LastName", "=X": "Company"},
-			[]string{`field_mapping["nmae"]: unknown field "nmae"; known are ` + known},
+			"salesforce", map[string]string{"nickname": "LastName", "=X": "Company"},
+			[]string{`field_mapping["nickname"]: unknown field "nickname"; known are ` + known},
 		},
 		"salesforce_sure_sources": {"salesforce", map[string]string{"request_id|upper": "LastName", "=X|lower": "Company"}, nil},
 		"salesforce_unsure_after_default": {
@@ -259,7 +259,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-const known = "call_id, communication_mode, decision, email, lead_score, name, office_id, office_name, phone, postal_code, reasons, received_at, request_id, source, spam_likelihood, summary, tenant_id and analysis...."
+const known = "call_id, communication_mode, decision, email, lead_score, name, office_id, office_name, phone, postal_code, reasons, received_at, request_id, source, spam_likelihood, summary, tenant_id and paths that begin with analysis."
 
 func TestCompileReportsAll(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/mail"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +33,7 @@ func start(t *testing.T) (*standin.Server, string) {
 
 func client(t *testing.T, url, key string) *sendgrid.Client {
 	t.Helper()
-	c, err := sendgrid.New(sendgrid.Settings{Key: key, BaseURL: url}, nil)
+	c, err := sendgrid.New(sendgrid.Settings{Key: key, From: "Leads <leads@example.com>", BaseURL: url}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +42,7 @@ func client(t *testing.T, url, key string) *sendgrid.Client {
 
 func compose(t *testing.T) email.Message {
 	t.Helper()
-	m, err := email.Compose("", mail.Address{Name: "Leads", Address: "leads@example.com"}, []string{"sales@company.com"},
+	m, err := client(t, "https://api.sendgrid.com", "SG.good").Compose([]string{"sales@company.com"},
 		crm.Lead{TenantID: "acme", RequestID: "r1", Customer: crm.Customer{Name: "Mary <b>Lee</b>"}})
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,9 @@ func TestOpensAndCloses(t *testing.T) {
 		var g Group
 		p := &provider{err: kind(vendorapi.Retryable)}
 		c := g.Wrap("acme", "hubspot", p)
-		try(t, c, failures)
+		if err := try(t, c, failures); err == nil {
+			t.Error("the provider's failure is hidden")
+		}
 		err := try(t, c, 3)
 		if p.calls != failures {
 			t.Errorf("the provider was called %d times, want %d", p.calls, failures)
@@ -95,7 +97,9 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &provider{err: &vendorapi.Error{Status: 429, RetryAfter: time.Hour}}
 		c := new(Group).Wrap("acme", "hubspot", p)
-		try(t, c, 1)
+		if err := try(t, c, 1); vendorapi.RetryAfter(err) != time.Hour {
+			t.Errorf("first: %v, want to wait an hour", err)
+		}
 		time.Sleep(40 * time.Minute)
 		err := try(t, c, 1)
 		if p.calls != 1 || vendorapi.RetryAfter(err) != 20*time.Minute {

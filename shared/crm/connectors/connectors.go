@@ -3,11 +3,7 @@
 package connectors
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -17,6 +13,7 @@ import (
 	"ingestion.internal/shared/crm/hubspot"
 	"ingestion.internal/shared/crm/mcp"
 	"ingestion.internal/shared/crm/salesforce"
+	"ingestion.internal/shared/crm/vendorapi"
 	"ingestion.internal/shared/crm/webhook"
 )
 
@@ -52,14 +49,8 @@ func Open(provider string, settings []byte, fieldMapping map[string]string, tran
 func row[S any, C crm.Connector](newConnector func(S, *crm.Mapping, http.RoundTripper) (C, error)) opener {
 	return func(settings []byte, mapping *crm.Mapping, transport http.RoundTripper) (crm.Connector, error) {
 		var s S
-		dec := json.NewDecoder(bytes.NewReader(settings))
-		dec.DisallowUnknownFields()
-		err := dec.Decode(&s)
-		if err == nil && !errors.Is(skip(dec), io.EOF) {
-			err = errors.New("more than one JSON value")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("settings: %w", err)
+		if err := vendorapi.DecodeSettings(settings, &s); err != nil {
+			return nil, err
 		}
 		c, err := newConnector(s, mapping, transport)
 		if err != nil {
@@ -67,10 +58,4 @@ func row[S any, C crm.Connector](newConnector func(S, *crm.Mapping, http.RoundTr
 		}
 		return c, nil
 	}
-}
-
-// skip reads the next token.
-func skip(dec *json.Decoder) error {
-	_, err := dec.Token()
-	return err
 }

@@ -33,11 +33,11 @@ func TestOpen(t *testing.T) {
 		"mcp":              {"mcp", `{"url":"https://mcp.example.com","tool":"upsert"}`, name, ""},
 		"webhook":          {"webhook", `{"url":"https://hooks.example.com","secret":"0123456789abcdef"}`, nil, ""},
 		"unknown_provider": {"zoho", `{}`, nil, `unknown CRM provider "zoho"; known are hubspot, mcp, salesforce, webhook`},
-		"unknown_setting":  {"hubspot", `{"tokne":"t"}`, nil, `unknown field "tokne"`},
+		"unknown_setting":  {"hubspot", `{"secret":"t"}`, nil, `unknown field "secret"`},
 		"bad_setting":      {"webhook", `{"url":"http://example.com","secret":"short"}`, nil, "secret: has 5 bytes"},
 		"trailing":         {"hubspot", `{"token":"t"}{}`, nil, "more than one JSON value"},
 		"no_settings":      {"hubspot", ``, nil, "settings: EOF"},
-		"bad_mapping":      {"hubspot", `{"token":"t"}`, map[string]string{"nmae": "firstname"}, `field_mapping["nmae"]`},
+		"bad_mapping":      {"hubspot", `{"token":"t"}`, map[string]string{"nickname": "firstname"}, `field_mapping["nickname"]`},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()

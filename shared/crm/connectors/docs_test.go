@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ingestion.internal/shared/crm"
+	"ingestion.internal/shared/email/sendgrid"
 )
 
 // example is a fenced block of docs/crm.md whose info string says what it is:
@@ -45,6 +46,9 @@ func TestExamplesOfTheDocumentation(t *testing.T) {
 				t.Errorf("%s: %v", provider, err)
 			}
 		}
+	}
+	if _, err := sendgrid.Open([]byte(settings["sendgrid"]), nil); err != nil {
+		t.Error(err)
 	}
 	for _, word := range []string{"upper", "lower", "trim", "first_name", "last_name", "e164", "int", "string", "default:VALUE"} {
 		if !strings.Contains(string(page), "`"+word+"`") {

@@ -158,3 +158,30 @@ func TestErrorsOfTheNetworkHideTheAddress(t *testing.T) {
 		t.Errorf("Do = %v, want a retryable error without the address", err)
 	}
 }
+
+func TestDecodeSettings(t *testing.T) {
+	t.Parallel()
+	for settings, want := range map[string]string{
+		`{"token":"t"}`:            "",
+		` {"token":"t"} `:          "",
+		``:                         "settings: EOF",
+		`{"tok":"hunter2"}`:        `settings: json: unknown field "tok"`,
+		`{"token":["hunter2"]}`:    "settings: json: cannot unmarshal array",
+		`{"token":"t"} "hunter2"`:  "settings: more than one JSON value",
+		`{"token":"t"} {"token":1`: "settings: more than one JSON value",
+	} {
+		var s struct {
+			Token string `json:"token"`
+		}
+		err := DecodeSettings([]byte(settings), &s)
+		if want == "" {
+			if err != nil || s.Token != "t" {
+				t.Errorf("DecodeSettings(%s) = %+v, %v", settings, s, err)
+			}
+			continue
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("DecodeSettings(%s) = %v, want %q", settings, err, want)
+		}
+	}
+}

@@ -13,10 +13,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/mail"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
 	"ingestion.internal/shared/email"
 )
@@ -37,14 +39,29 @@ const (
 // Settings are a tenant's settings of SendGrid.
 type Settings struct {
 	// Key is an API key with the permission Mail Send.
-	Key     string `json:"key"`
-	BaseURL string `json:"base_url,omitempty"` // empty = [DefaultBaseURL]
+	Key string `json:"key"`
+	// From is the verified sender, with or without a name: Leads <leads@acme.example>.
+	From     string `json:"from"`
+	ReplyTo  string `json:"reply_to,omitempty"` // an address; empty = From
+	Template string `json:"template,omitempty"` // empty = [email.DefaultTemplate]
+	BaseURL  string `json:"base_url,omitempty"` // empty = [DefaultBaseURL]
 }
 
 // Client sends mail. It may be used concurrently.
 type Client struct {
 	settings Settings
+	from     mail.Address
 	api      *vendorapi.Client
+}
+
+// Open returns the client of a tenant's settings, a JSON document. A nil
+// transport is the default one.
+func Open(settings []byte, transport http.RoundTripper) (*Client, error) {
+	var s Settings
+	if err := vendorapi.DecodeSettings(settings, &s); err != nil {
+		return nil, fmt.Errorf("sendgrid: %w", err)
+	}
+	return New(s, transport)
 }
 
 // New returns a client. A nil transport is the default one.
@@ -54,13 +71,34 @@ func New(settings Settings, transport http.RoundTripper) (*Client, error) {
 	if settings.Key == "" {
 		errs = append(errs, errors.New("sendgrid: key: is missing"))
 	}
+	from, err := mail.ParseAddress(settings.From)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("sendgrid: from: %w", err))
+	}
+	if settings.ReplyTo != "" {
+		if _, err := mail.ParseAddress(settings.ReplyTo); err != nil {
+			errs = append(errs, fmt.Errorf("sendgrid: reply_to: %w", err))
+		}
+	}
+	if settings.Template != "" && !slices.Contains(email.Templates(), settings.Template) {
+		errs = append(errs, fmt.Errorf("sendgrid: template: unknown %.40q; known are %s", settings.Template, strings.Join(email.Templates(), ", ")))
+	}
 	if err := vendorapi.CheckURL(settings.BaseURL); err != nil {
 		errs = append(errs, fmt.Errorf("sendgrid: base_url: %w", err))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return &Client{settings: settings, api: vendorapi.NewClient(vendor, transport)}, nil
+	return &Client{settings: settings, from: *from, api: vendorapi.NewClient(vendor, transport)}, nil
+}
+
+// Compose makes the tenant's mails about lead, see [email.Compose].
+func (c *Client) Compose(recipients []string, lead crm.Lead) ([]email.Message, error) {
+	messages, err := email.Compose(c.settings.Template, c.from, recipients, lead)
+	for i := range messages {
+		messages[i].ReplyTo = c.settings.ReplyTo
+	}
+	return messages, err
 }
 
 // Receipt is SendGrid's word for a mail it took.

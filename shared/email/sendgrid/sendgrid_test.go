@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
 	"ingestion.internal/shared/crm/vendorapi/vendortest"
 	"ingestion.internal/shared/email"
@@ -28,7 +29,7 @@ func message() email.Message {
 
 func newClient(t *testing.T, url string) *Client {
 	t.Helper()
-	c, err := New(Settings{Key: "SG.test", BaseURL: url + "/"}, nil)
+	c, err := New(Settings{Key: "SG.test", From: "Leads <leads@example.com>", ReplyTo: "office@example.com", BaseURL: url + "/"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +128,25 @@ func TestUnreachableIsRetryable(t *testing.T) {
 	}
 }
 
-func TestNewReportsAllMistakes(t *testing.T) {
+func TestComposeUsesTheSettings(t *testing.T) {
 	t.Parallel()
-	_, err := New(Settings{BaseURL: "http://api.sendgrid.com"}, nil)
-	if err == nil || !strings.Contains(err.Error(), "key: is missing") || !strings.Contains(err.Error(), "base_url: must be https") {
-		t.Errorf("New = %v, want both mistakes", err)
+	got, err := newClient(t, "https://api.sendgrid.com").Compose([]string{"a@example.com"}, crm.Lead{TenantID: "acme", RequestID: "r1"})
+	if err != nil || len(got) != 1 || got[0].From.Address != "leads@example.com" || got[0].From.Name != "Leads" || got[0].ReplyTo != "office@example.com" || got[0].Template != email.DefaultTemplate {
+		t.Errorf("Compose = %+v, %v", got, err)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	if c, err := Open([]byte(`{"key":"k","from":"a@example.com","template":"lead/v1"}`), nil); err != nil || c == nil {
+		t.Errorf("Open = %v, %v", c, err)
+	}
+	for settings, want := range map[string]string{
+		`{"kee":"k"}`: `unknown field "kee"`,
+		`{"base_url":"http://api.sendgrid.com","from":"x","reply_to":"y","template":"lead/v9"}`: "key: is missing\nsendgrid: from: mail: missing '@' or angle-addr\nsendgrid: reply_to: mail: missing '@' or angle-addr\nsendgrid: template: unknown \"lead/v9\"; known are lead/v1\nsendgrid: base_url: must be https",
+	} {
+		if _, err := Open([]byte(settings), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%s) = %v, want %q", settings, err, want)
+		}
 	}
 }
