@@ -53,7 +53,9 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Contents []struct{ Parts []struct{ Text string } }
 	}
-	json.NewDecoder(r.Body).Decode(&req)
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		panic(err)
+	}
 	m.asked = append(m.asked, req.Contents[0].Parts[1].Text)
 	m.names = append(m.names, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:])
 	w.Header().Set("Content-Type", "application/json")
@@ -241,7 +243,9 @@ func TestStage(t *testing.T) {
 		var req struct {
 			Task struct{ HTTPRequest struct{ URL string } }
 		}
-		json.NewDecoder(r.Body).Decode(&req)
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+			panic(err)
+		}
 		enqueued = append(enqueued, r.URL.Path+" "+req.Task.HTTPRequest.URL)
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{}`)

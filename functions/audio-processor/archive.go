@@ -138,7 +138,7 @@ func (d *digest) Write(p []byte) (int, error) {
 	if d.hash == nil {
 		d.hash = sha256.New()
 	}
-	d.hash.Write(p)
+	_, _ = d.hash.Write(p) // never fails, see hash.Hash
 	d.crc = crc32.Update(d.crc, castagnoli, p)
 	d.size += int64(len(p))
 	if d.size <= speech.SyncMaxBytes {

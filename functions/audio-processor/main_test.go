@@ -51,7 +51,7 @@ func TestServes(t *testing.T) {
 			address = line.Address
 		}
 	}
-	go io.Copy(io.Discard, logs)
+	go func() { _, _ = io.Copy(io.Discard, logs) }()
 	if address == "" {
 		t.Fatalf("not listening: %v", <-ended)
 	}

@@ -32,12 +32,12 @@ func run(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	defer objects.Close() //nolint:errcheck // nothing is written through it
+	defer objects.Close()
 	db, err := store.Open(ctx, cfg.Store)
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // never fails
+	defer db.Close()
 	manifest, err := readManifest(ctx, objects, cfg.Manifest)
 	if err != nil {
 		return err

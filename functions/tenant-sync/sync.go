@@ -42,7 +42,7 @@ func readManifest(ctx context.Context, objects *storage.Client, url string) (ten
 	if err != nil {
 		return tenant.Manifest{}, fmt.Errorf("read %s: %w", url, err)
 	}
-	defer r.Close() //nolint:errcheck // read to its end below
+	defer r.Close()
 	data, err := io.ReadAll(io.LimitReader(r, maxManifestBytes))
 	if err != nil {
 		return tenant.Manifest{}, fmt.Errorf("read %s: %w", url, err)

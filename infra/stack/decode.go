@@ -199,7 +199,7 @@ func (p *problems) add(path, format string, args ...any) {
 // addAll notes mistakes that name their paths themselves: those that
 // errors.Join joined, each.
 func (p *problems) addAll(err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only a join at the top has parts
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // only a join at the top has parts
 		p.errs = append(p.errs, joined.Unwrap()...)
 		return
 	}

@@ -172,7 +172,7 @@ func (s *Server) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (
 		if v := args[name].GetStringValue(); v != "" && !unknownValues[v] {
 			return v
 		}
-		return req.GetVariables()["gcp:config:"+name]
+		return req.GetVariables()["gcp:config:"+name] //nolint:staticcheck // an engine that sends no args sends these
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

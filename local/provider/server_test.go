@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -317,7 +318,7 @@ func TestSecretsAndGrants(t *testing.T) {
 		}
 		return err
 	}
-	if _, ok := read().(*cloud.Denied); !ok {
+	if _, ok := errors.AsType[*cloud.Denied](read()); !ok {
 		t.Errorf("reading without a grant: %v, want it denied", read())
 	}
 	grantID, _, grant := h.made(grantType, Object{"secretId": secretID, "role": "roles/secretmanager.secretAccessor", "member": principal})
@@ -330,7 +331,7 @@ func TestSecretsAndGrants(t *testing.T) {
 	if err := h.delete(grantType, grantID, grant); err != nil {
 		t.Error(err)
 	}
-	if _, ok := read().(*cloud.Denied); !ok {
+	if _, ok := errors.AsType[*cloud.Denied](read()); !ok {
 		t.Errorf("reading after the grant was removed: %v, want it denied", read())
 	}
 

@@ -174,7 +174,7 @@ func (s *Service) recoverPanics(next http.Handler) http.Handler {
 		defer func() {
 			switch v := recover(); v {
 			case nil:
-			case http.ErrAbortHandler: //nolint:errorlint // a panic's value, compared as net/http does
+			case http.ErrAbortHandler: // a panic's value, compared as net/http does
 				panic(v)
 			default:
 				slog.ErrorContext(r.Context(), "panic", slog.Any("error", v), slog.String("stack_trace", string(debug.Stack())))

@@ -1,6 +1,7 @@
 package spannertest
 
 import (
+	"errors"
 	"testing"
 
 	"cloud.google.com/go/spanner"
@@ -19,7 +20,7 @@ func TestNew(t *testing.T) {
 			defer client.Close()
 			rows := client.Single().Read(t.Context(), "T", spanner.AllKeys(), []string{"id"})
 			defer rows.Stop()
-			if _, err := rows.Next(); err != iterator.Done {
+			if _, err := rows.Next(); !errors.Is(err, iterator.Done) {
 				t.Errorf("reading the new table: %v, want it empty", err)
 			}
 			if _, err := client.Apply(t.Context(), []*spanner.Mutation{

@@ -62,7 +62,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.answers[r.URL.Path] = answers[1:]
 	}
 	var status int
-	fmt.Sscan(answers[0], &status)
+	if _, err := fmt.Sscan(answers[0], &status); err != nil {
+		panic(err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	io.WriteString(w, answers[0][4:])

@@ -1,6 +1,7 @@
 package secretmanager
 
 import (
+	"errors"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -118,7 +119,7 @@ func TestOfficialClient(t *testing.T) {
 	var names []string
 	for it := c.ListSecrets(ctx, &pb.ListSecretsRequest{Parent: "projects/p"}); ; {
 		s, err := it.Next()
-		if err == iterator.Done {
+		if errors.Is(err, iterator.Done) {
 			break
 		}
 		if err != nil {

@@ -216,10 +216,11 @@ func (s *Service) DeleteBucket(name string, force bool) error {
 	if b == nil {
 		return notFound(name)
 	}
-	objects, _, err := s.fake.ListObjects(name, "", "", true)
+	page, err := s.fake.ListObjectsWithOptionsPaginated(name, fakestorage.ListOptions{Versions: true})
 	if err != nil {
 		return fmt.Errorf("listing the objects of %s: %w", name, err)
 	}
+	objects := page.Objects
 	if len(objects) > 0 && !force {
 		return gapi.Errorf(codes.Aborted, "The bucket %s you tried to delete is not empty: it has %d objects.", name, len(objects))
 	}

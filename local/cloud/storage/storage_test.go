@@ -130,7 +130,7 @@ func TestOfficialClient(t *testing.T) {
 	var names []string
 	for it := as(viewer).Bucket("audio").Objects(t.Context(), &client.Query{Prefix: "acme/call"}); ; {
 		o, err := it.Next()
-		if err == iterator.Done {
+		if errors.Is(err, iterator.Done) {
 			break
 		}
 		if err != nil {

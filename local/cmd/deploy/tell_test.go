@@ -76,7 +76,7 @@ func TestTeller(t *testing.T) {
 func TestSaid(t *testing.T) {
 	t.Parallel()
 	plain := errors.New("no such file")
-	if got := said(plain); got != plain {
+	if got := said(plain); got != plain { //nolint:errorlint // the very same error
 		t.Errorf("%v", got)
 	}
 	got := said(errors.New("failed to run update: exit status 255\ncode: 255\nstdout: \nstderr: error: validating stack config: 'x' is missing\n\n"))

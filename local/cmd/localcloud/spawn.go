@@ -174,7 +174,7 @@ func (a *app) startDaemon(ctx context.Context) (daemonapi.Info, error) {
 		reason = ctx.Err()
 	}
 	stopErr := session.End(cmd.Process.Pid, stopTimeout)
-	<-ended
+	<-ended //nolint:errcheck // reason says more
 	return daemonapi.Info{}, errors.Join(
 		fmt.Errorf("the local cloud did not start: %w\n\n%s\n\nThe whole log is in %s", reason, tail(logPath, 15), logPath), stopErr)
 }

@@ -67,7 +67,7 @@ func (a *app) up(ctx context.Context) error {
 		return errors.Join(ctx.Err(), stopErr)
 	}
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w\n\nThe local cloud goes on running as it is: go run ./local status, go run ./local logs. Mend it and run up again; only what changed is done.", err)
+		err = fmt.Errorf("%w\n\nThe local cloud goes on running as it is: go run ./local status, go run ./local logs. Mend it and run up again; only what changed is done", err)
 	}
 	timing["total"] = round(time.Since(started))
 	if result == nil {

@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -78,7 +79,7 @@ func (s *Spanner) Read(ctx context.Context, tenantID, requestID string) (*Story,
 	defer rows.Stop()
 	for {
 		row, err := rows.Next()
-		if err == iterator.Done {
+		if errors.Is(err, iterator.Done) {
 			break
 		}
 		if err != nil {
@@ -125,7 +126,7 @@ func (s *Spanner) Offices(ctx context.Context, tenantID string) ([]Office, error
 	var list []Office
 	for {
 		row, err := rows.Next()
-		if err == iterator.Done {
+		if errors.Is(err, iterator.Done) {
 			return list, nil
 		}
 		if err != nil {
@@ -146,7 +147,7 @@ func (s *Spanner) Tenants(ctx context.Context) ([]string, error) {
 	var ids []string
 	for {
 		row, err := rows.Next()
-		if err == iterator.Done {
+		if errors.Is(err, iterator.Done) {
 			return ids, nil
 		}
 		if err != nil {
