@@ -11,21 +11,23 @@ import (
 
 // Accounts that no workload runs as.
 const (
-	gatewayAccount = "api-gateway" // calls the public services
-	tasksAccount   = "task-queues" // calls the workers
+	gatewayAccount   = "api-gateway" // calls the public services
+	tasksAccount     = "task-queues" // calls the workers
+	schedulesAccount = "schedules"   // calls what runs by the clock
 )
 
 // registerAccounts makes one service account for each workload, and those of
-// the two callers. Nobody has a key of any.
+// the three callers. Nobody has a key of any.
 //
 // No account may read images: Cloud Run pulls them as its own service agent,
 // which Google grants that in the service's project.
 func (p *program) registerAccounts() error {
 	descriptions := map[string]string{
-		gatewayAccount: "API Gateway calls the public services as this account.",
-		tasksAccount:   "Cloud Tasks calls the workers as this account.",
+		gatewayAccount:   "API Gateway calls the public services as this account.",
+		tasksAccount:     "Cloud Tasks calls the workers as this account.",
+		schedulesAccount: "Cloud Scheduler calls the scheduled services as this account.",
 	}
-	for _, name := range append(names(), gatewayAccount, tasksAccount) {
+	for _, name := range append(names(), gatewayAccount, tasksAccount, schedulesAccount) {
 		description := descriptions[name]
 		if description == "" {
 			description = "Identity of " + name + "."

@@ -15,6 +15,7 @@ const (
 	apiIAM             = "iam.googleapis.com"
 	apiResourceManager = "cloudresourcemanager.googleapis.com"
 	apiRun             = "run.googleapis.com"
+	apiScheduler       = "cloudscheduler.googleapis.com"
 	apiSecrets         = "secretmanager.googleapis.com"
 	apiServiceControl  = "servicecontrol.googleapis.com"
 	apiServiceManage   = "servicemanagement.googleapis.com"
@@ -28,7 +29,7 @@ const (
 // registerAPIs enables what the platform and its handlers call.
 func (p *program) registerAPIs() error {
 	apis := []string{
-		apiGateway, apiArtifacts, apiIAM, apiResourceManager, apiRun, apiSecrets,
+		apiGateway, apiArtifacts, apiIAM, apiResourceManager, apiRun, apiScheduler, apiSecrets,
 		apiServiceControl, apiServiceManage, apiSpanner, apiStorage, apiTasks,
 	}
 	for _, w := range catalog {

@@ -16,9 +16,10 @@ type workload struct {
 	job  bool
 	size Size // default, the seed's figures where it gives any
 
-	// Exactly one of the next two is set for a service: who calls it.
-	public bool           // API Gateway
-	stage  topology.Stage // that stage's queue
+	// Exactly one of the next three is set for a service: who calls it.
+	public   bool           // API Gateway
+	stage    topology.Stage // that stage's queue
+	schedule *schedule      // Cloud Scheduler
 
 	enqueues       []topology.Stage // stages whose queues it adds tasks to
 	secrets        []string         // ids of secrets it reads
@@ -81,6 +82,13 @@ var catalog = []workload{
 		size:  Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
 		stage: topology.Workflow,
 		env:   []func(*program) env{tenantEnv},
+	},
+	{
+		name:     topology.Sweeper,
+		size:     Size{CPU: "1", Memory: "512Mi", Concurrency: 1, MaxInstances: 1, Timeout: seconds(120)},
+		schedule: &schedule{path: topology.SweepPath, when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"}},
+		enqueues: topology.Stages,
+		env:      []func(*program) env{sweepEnv},
 	},
 	{
 		name:        topology.TenantSync,
@@ -149,6 +157,11 @@ func stageEnv(p *program, w *workload) env {
 		topology.EnvStageMaxAttempts: pulumi.String(strconv.Itoa(p.cfg.Stages.MaxAttempts)),
 		topology.EnvStageLease:       pulumi.String((p.cfg.Services[w.name].Timeout + seconds(15)).String()),
 	}
+}
+
+// sweepEnv bounds one run: what is left over is the next one's.
+func sweepEnv(*program) env {
+	return env{topology.EnvSweepBatch: pulumi.String("200")}
 }
 
 func tenantEnv(p *program) env {

@@ -33,16 +33,17 @@ type Config struct {
 	LogLevel       string   `json:"logLevel"`
 	TenantCacheTTL duration `json:"tenantCacheTtl"`
 
-	Spanner  SpannerConfig                  `json:"spanner"`
-	Audio    AudioConfig                    `json:"audio"`
-	Image    ImageConfig                    `json:"image"`
-	Services map[string]Size                `json:"services"`
-	Queues   map[topology.Stage]QueueConfig `json:"queues"`
-	Stages   StagesConfig                   `json:"stages"`
-	Webhook  WebhookConfig                  `json:"webhook"`
-	Limits   LimitsConfig                   `json:"limits"`
-	Speech   SpeechConfig                   `json:"speech"`
-	Gemini   GeminiConfig                   `json:"gemini"`
+	Spanner   SpannerConfig                  `json:"spanner"`
+	Audio     AudioConfig                    `json:"audio"`
+	Image     ImageConfig                    `json:"image"`
+	Services  map[string]Size                `json:"services"`
+	Queues    map[topology.Stage]QueueConfig `json:"queues"`
+	Schedules map[string]ScheduleConfig      `json:"schedules"`
+	Stages    StagesConfig                   `json:"stages"`
+	Webhook   WebhookConfig                  `json:"webhook"`
+	Limits    LimitsConfig                   `json:"limits"`
+	Speech    SpeechConfig                   `json:"speech"`
+	Gemini    GeminiConfig                   `json:"gemini"`
 
 	Endpoints     Endpoints               `json:"endpoints"`
 	WebhookSecret secret                  `json:"callrailWebhookSecret"`
@@ -187,19 +188,23 @@ func defaults() *Config {
 		Image:   ImageConfig{Platform: "linux/amd64"},
 		// Audio is slow and Speech has a request quota per minute; the others
 		// follow.
-		Queues:   map[topology.Stage]QueueConfig{},
-		Services: map[string]Size{},
-		Stages:   StagesConfig{MaxAttempts: 5},
-		Webhook:  WebhookConfig{ReplayWindow: seconds(24 * 3600)},
-		Limits:   LimitsConfig{MaxBodyBytes: 1 << 20, MaxRecordingBytes: 512 << 20},
-		Speech:   SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
-		Gemini:   GeminiConfig{Model: "gemini-3.5-flash-lite"},
+		Queues:    map[topology.Stage]QueueConfig{},
+		Services:  map[string]Size{},
+		Schedules: map[string]ScheduleConfig{},
+		Stages:    StagesConfig{MaxAttempts: 5},
+		Webhook:   WebhookConfig{ReplayWindow: seconds(24 * 3600)},
+		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxRecordingBytes: 512 << 20},
+		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
+		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
 	}
 	for _, stage := range topology.Stages {
 		c.Queues[stage] = queue
 	}
 	for _, w := range catalog {
 		c.Services[w.name] = w.size
+		if w.schedule != nil {
+			c.Schedules[w.name] = w.schedule.when
+		}
 	}
 	return c
 }
@@ -333,6 +338,9 @@ func (c *Config) validate(errs *problems) {
 		} else {
 			c.Services[name].validate(path, w, errs)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Schedules)) {
+		c.Schedules[name].validate("ingestion:schedules."+name, find(name), errs)
 	}
 	for _, stage := range slices.Sorted(maps.Keys(c.Queues)) {
 		c.Queues[stage].validate("ingestion:queues."+string(stage), stage, c.Stages.MaxAttempts, errs)

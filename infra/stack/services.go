@@ -177,8 +177,8 @@ func (p *program) registerService(w *workload) error {
 // may call it in either case.
 //
 // API Gateway calls over the public address and is not among the sources that
-// Cloud Run counts as internal. Cloud Tasks of the same project is, at a
-// run.app address: https://cloud.google.com/run/docs/securing/ingress
+// Cloud Run counts as internal. Cloud Tasks and Cloud Scheduler of the same
+// project are, at a run.app address: https://cloud.google.com/run/docs/securing/ingress
 func (w *workload) ingress() string {
 	if w.public {
 		return "INGRESS_TRAFFIC_ALL"
@@ -192,13 +192,17 @@ func (p *program) registerInvoker(w *workload) error {
 	if w.public {
 		caller = gatewayAccount
 	}
-	_, err := cloudrunv2.NewServiceIamMember(p.ctx, caller+"-invokes-"+w.name, &cloudrunv2.ServiceIamMemberArgs{
+	if w.schedule != nil {
+		caller = schedulesAccount
+	}
+	grant, err := cloudrunv2.NewServiceIamMember(p.ctx, caller+"-invokes-"+w.name, &cloudrunv2.ServiceIamMemberArgs{
 		Project:  pulumi.String(p.cfg.Project),
 		Location: pulumi.String(p.cfg.Region),
 		Name:     p.services[w.name].Name,
 		Role:     pulumi.String("roles/run.invoker"),
 		Member:   p.member(caller),
 	})
+	p.invokers[w.name] = grant
 	return err
 }
 

@@ -44,7 +44,8 @@ type program struct {
 	queues   map[topology.Stage]*cloudtasks.Queue
 	sync     *cloudrunv2.Job
 	services map[string]*cloudrunv2.Service
-	gateway  pulumi.StringOutput // URL
+	invokers map[string]*cloudrunv2.ServiceIamMember // by service
+	gateway  pulumi.StringOutput                     // URL
 }
 
 // imageSet is what the program needs of built images.
@@ -76,6 +77,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 		grants:   map[string][]pulumi.Resource{},
 		queues:   map[topology.Stage]*cloudtasks.Queue{},
 		services: map[string]*cloudrunv2.Service{},
+		invokers: map[string]*cloudrunv2.ServiceIamMember{},
 	}
 	p.images = begin(func() (imageSet, error) { return build(ctx.Context(), cfg) })
 	for _, register := range []func() error{
@@ -89,6 +91,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 		p.registerProjectGrants,
 		p.registerJob,
 		p.registerServices,
+		p.registerSchedules,
 		p.registerGateway,
 	} {
 		if err := register(); err != nil {

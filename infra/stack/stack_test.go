@@ -333,8 +333,8 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		callers[name] = append(callers[name], field(r, "member"))
 	}
 	services := o.only("gcp:cloudrunv2/service:Service")
-	if len(services) != 5 {
-		t.Fatalf("%d services, want 5", len(services))
+	if len(services) != 6 {
+		t.Fatalf("%d services, want 6", len(services))
 	}
 	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
 	for _, r := range services {
@@ -355,6 +355,9 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		if w.public {
 			want["ingress"] = "INGRESS_TRAFFIC_ALL"
 			caller = "serviceAccount:api-gateway" + domain
+		}
+		if w.schedule != nil {
+			caller = "serviceAccount:schedules" + domain
 		}
 		for path, value := range want {
 			if got := field(r, path); got != value {
@@ -418,7 +421,7 @@ func TestEverySecretHasAReader(t *testing.T) {
 // makes it.
 func TestAPIsComeFirst(t *testing.T) {
 	apis := map[string]string{
-		"apigateway": apiGateway, "artifactregistry": apiArtifacts, "cloudrunv2": apiRun, "cloudtasks": apiTasks,
+		"apigateway": apiGateway, "artifactregistry": apiArtifacts, "cloudrunv2": apiRun, "cloudscheduler": apiScheduler, "cloudtasks": apiTasks,
 		"projects": apiResourceManager, "secretmanager": apiSecrets, "serviceaccount": apiIAM, "spanner": apiSpanner, "storage": apiStorage,
 	}
 	for _, stack := range stacks {
@@ -594,6 +597,38 @@ func TestDatabaseIsLocked(t *testing.T) {
 	}
 }
 
+// TestSchedules checks that a schedule calls its own service, as an account
+// that may, and not before both are there.
+func TestSchedules(t *testing.T) {
+	s := deployable(t, "prod")
+	s.edit(t, "ingestion:schedules", func(m map[string]any) { m["sweeper"] = map[string]any{"cron": "*/5 * * * *"} })
+	jobs := mustRun(t, s).only("gcp:cloudscheduler/job:Job")
+	if len(jobs) != 1 {
+		t.Fatalf("%d schedules, want 1", len(jobs))
+	}
+	const address = "https://sweeper-abc123-uc.a.run.app"
+	for path, want := range map[string]any{
+		"schedule":                      "*/5 * * * *",
+		"timeZone":                      "Etc/UTC",
+		"attemptDeadline":               "120s",
+		"httpTarget.uri":                address + "/tasks/sweep",
+		"httpTarget.httpMethod":         "POST",
+		"httpTarget.oidcToken.audience": address,
+		"httpTarget.oidcToken.serviceAccountEmail": "schedules@account-strategy-464106.iam.gserviceaccount.com",
+	} {
+		if got := field(jobs[0], path); got != want {
+			t.Errorf("%s is %v, want %v", path, got, want)
+		}
+	}
+	for _, needed := range []string{
+		"gcp:cloudrunv2/service:Service sweeper", "gcp:cloudrunv2/serviceIamMember:ServiceIamMember schedules-invokes-sweeper",
+	} {
+		if !slices.Contains(jobs[0].DependsOn, needed) {
+			t.Errorf("the schedule does not wait for %s", needed)
+		}
+	}
+}
+
 // TestCatalog checks what the rows promise each other.
 func TestCatalog(t *testing.T) {
 	seen := map[string]bool{}
@@ -602,8 +637,14 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%s is there twice", w.name)
 		}
 		seen[w.name] = true
-		if !w.job && w.public == (w.stage != "") {
-			t.Errorf("%s must be public or work a stage", w.name)
+		callers := 0
+		for _, called := range []bool{w.public, w.stage != "", w.schedule != nil} {
+			if called {
+				callers++
+			}
+		}
+		if want := map[bool]int{false: 1, true: 0}[w.job]; callers != want {
+			t.Errorf("%s has %d callers, want %d: a service is public, works a stage or has a schedule", w.name, callers, want)
 		}
 		if w.stage != "" && w.stage.Service() != w.name {
 			t.Errorf("%s works %s, which is %s's", w.name, w.stage, w.stage.Service())

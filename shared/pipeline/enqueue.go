@@ -52,15 +52,24 @@ var taskNames = uuid.MustParse("6f1c7f1e-6a52-5f0b-9f0e-0d8f4c1f4b0a")
 // taskID names the task of a stage of a request. Cloud Tasks keeps a name for
 // a day after the task is gone, so the first task of a stage is made once
 // however often it is asked for. The hash leads, because sequential prefixes
-// slow a queue down.
-func taskID(task Task, stage topology.Stage) string {
+// slow a queue down. Generations above 0 are the sweeper's: tasks of the same
+// stage under names of their own.
+func taskID(task Task, stage topology.Stage, generation int) string {
 	h := uuid.NewSHA1(taskNames, []byte(task.TenantID+"/"+task.RequestID+"/"+string(stage)))
-	return fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], stage, task.RequestID)
+	id := fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], stage, task.RequestID)
+	if generation > 0 {
+		id += fmt.Sprintf("-%d", generation)
+	}
+	return id
 }
 
 // Enqueue makes the task of the stage. That it exists already is success. A
 // nil Enqueuer has no queues.
 func (e *Enqueuer) Enqueue(ctx context.Context, stage topology.Stage, task Task) error {
+	return e.enqueue(ctx, stage, task, 0)
+}
+
+func (e *Enqueuer) enqueue(ctx context.Context, stage topology.Stage, task Task, generation int) error {
 	var target Target
 	if e != nil {
 		target = e.targets[stage]
@@ -75,7 +84,7 @@ func (e *Enqueuer) Enqueue(ctx context.Context, stage topology.Stage, task Task)
 	req := &cloudtaskspb.CreateTaskRequest{
 		Parent: target.Queue,
 		Task: &cloudtaskspb.Task{
-			Name: target.Queue + "/tasks/" + taskID(task, stage),
+			Name: target.Queue + "/tasks/" + taskID(task, stage, generation),
 			MessageType: &cloudtaskspb.Task_HttpRequest{HttpRequest: &cloudtaskspb.HttpRequest{
 				Url:        strings.TrimSuffix(target.ServiceURL, "/") + stage.Path(),
 				HttpMethod: cloudtaskspb.HttpMethod_POST,

@@ -46,6 +46,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	return newFixtureWith(t, time.Now)
+}
+
+// newFixtureWith is newFixture with a clock and more targets.
+func newFixtureWith(t *testing.T, now func() time.Time, more ...pipeline.Target) *fixture {
+	t.Helper()
 	wirefake.Credentials(t)
 	google := wirefake.New(t, nil)
 	client, err := gcp.CloudTasks(t.Context(), google.URL)
@@ -54,8 +60,8 @@ func newFixture(t *testing.T) *fixture {
 	}
 	t.Cleanup(func() { client.Close() })
 	enq := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		pipeline.Target{Stage: topology.AIAnalysis, Queue: queue, ServiceURL: "https://analyzer.example"})
-	return &fixture{t, storetest.Open(t), google, enq, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}}
+		append(more, pipeline.Target{Stage: topology.AIAnalysis, Queue: queue, ServiceURL: "https://analyzer.example"})...)
+	return &fixture{t, storetest.Open(t, store.WithClock(now)), google, enq, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}}
 }
 
 // request makes a request whose audio stage is pending.

@@ -131,6 +131,9 @@ func (t *Tenant) insertStage(requestID string, stage topology.Stage) *spanner.Mu
 		"state":      StatePending,
 		"attempts":   0,
 		"created_at": spanner.CommitTimestamp,
+
+		"sweep_shard": sweepShard(requestID),
+		"sweep_after": t.db.now().Add(unsentGrace),
 	})
 }
 
@@ -173,11 +176,16 @@ func (t *Tenant) key(requestID string) map[string]any {
 // MarkEnqueued records that the stage's task is in its queue.
 func (t *Tenant) MarkEnqueued(ctx context.Context, requestID string, stage topology.Stage) error {
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		if _, err := t.stage(ctx, tx, requestID, stage); err != nil {
+		row, err := t.stage(ctx, tx, requestID, stage)
+		if err != nil {
 			return err
 		}
 		values := t.stageKey(requestID, stage)
 		values["enqueued_at"] = spanner.CommitTimestamp
+		// Where its worker was faster, the claim or the end says more.
+		if due := t.db.now().Add(patience(lostGrace, row.Sweeps)); row.SweepAfter.Valid && row.SweepAfter.Time.Before(due) {
+			values["sweep_after"] = due
+		}
 		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
 	})
 	if err != nil {

@@ -89,6 +89,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		values["state"] = StateRunning
 		values["attempts"] = claim.Attempt
 		values["lease_until"] = now.Add(lease)
+		values["sweep_after"] = now.Add(lease + lostGrace)
 		values["started_at"] = spanner.CommitTimestamp
 		if row.State == StateRunning {
 			values["cause"] = clip(claim.Cause, maxCause)
@@ -157,6 +158,7 @@ func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent
 		values := t.stageKey(requestID, claim.Stage)
 		values["state"] = state
 		values["lease_until"] = spanner.NullTime{}
+		values["sweep_after"] = t.db.now().Add(lostGrace)
 		values["cause"] = clip(cause, maxCause)
 		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
 	})
@@ -185,12 +187,12 @@ func (t *Tenant) stageKey(requestID string, stage topology.Stage) map[string]any
 
 func (t *Tenant) stage(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, stage topology.Stage) (*stageRow, error) {
 	row, err := tx.ReadRow(ctx, "request_stages", spanner.Key{t.id, requestID, string(stage)},
-		[]string{"state", "attempts", "lease_until", "cause"})
+		[]string{"state", "attempts", "lease_until", "cause", "enqueued_at", "sweep_after", "sweeps"})
 	if err != nil {
 		return nil, notFound(err)
 	}
 	s := &stageRow{Stage: stage}
-	if err := row.Columns(&s.State, &s.Attempts, &s.LeaseUntil, &s.Cause); err != nil {
+	if err := row.Columns(&s.State, &s.Attempts, &s.LeaseUntil, &s.Cause, &s.EnqueuedAt, &s.SweepAfter, &s.Sweeps); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -201,6 +203,7 @@ func (t *Tenant) endStage(requestID string, stage topology.Stage, state stageSta
 	values := t.stageKey(requestID, stage)
 	values["state"] = state
 	values["lease_until"] = spanner.NullTime{}
+	values["sweep_after"] = spanner.NullTime{}
 	values["finished_at"] = spanner.CommitTimestamp
 	if cause != nil {
 		values["cause"] = clip(*cause, maxCause)

@@ -1,7 +1,8 @@
 // Package store keeps tenants, requests, their stages and their recordings in
 // Spanner. Everything that belongs to a tenant is reached through a handle
-// bound to that tenant, see [DB.Tenant]; only [Directory] looks across them,
-// and it finds tenants and offices, never their customers' data.
+// bound to that tenant, see [DB.Tenant]; only [Directory] and [DB.Overdue] look
+// across them, and they find tenants, offices and ids, never their customers'
+// data.
 package store
 
 import (
@@ -172,4 +173,7 @@ type stageRow struct {
 	Attempts   int64
 	LeaseUntil spanner.NullTime
 	Cause      spanner.NullString
+	EnqueuedAt spanner.NullTime
+	SweepAfter spanner.NullTime
+	Sweeps     int64
 }

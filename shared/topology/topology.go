@@ -12,7 +12,11 @@ const (
 	AIAnalyzer       = "ai-analyzer"
 	WorkflowEngine   = "workflow-engine"
 	TenantSync       = "tenant-sync"
+	Sweeper          = "sweeper"
 )
+
+// SweepPath is the path on the sweeper to which its schedule posts.
+const SweepPath = "/tasks/sweep"
 
 // Stage is one step of a request's way through the pipeline. Its value is the
 // id of the Cloud Tasks queue that feeds it and the key of its row in
@@ -82,6 +86,7 @@ const (
 	EnvTasksServiceAccount = "CLOUD_TASKS_SERVICE_ACCOUNT" // email whose OIDC token the queues present to the workers
 	EnvStageMaxAttempts    = "STAGE_MAX_ATTEMPTS"          // attempts of one stage before its request is a dead letter
 	EnvStageLease          = "STAGE_LEASE"                 // Go duration: how long a claimed stage is its worker's alone
+	EnvSweepBatch          = "SWEEP_BATCH"                 // stages that one run of the sweeper enqueues at most
 	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
 	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
 	EnvMaxBodyBytes        = "MAX_BODY_BYTES"              // largest accepted request body

@@ -1,0 +1,74 @@
+// Sweeper is the service that Cloud Scheduler calls to find stages that were
+// committed and have no task, and to enqueue them again.
+//
+// It is a service of its own, and no endpoint of a worker, because it alone
+// adds to every queue: no worker gets rights that only the sweeper needs, and
+// no worker's address has to be known before the worker is there. It scales to
+// zero between two calls.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"ingestion.internal/shared/gcp"
+	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/problem"
+	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
+)
+
+type config struct {
+	service.Config
+	Store           store.Config
+	Tasks           pipeline.TasksConfig
+	AudioProcessing pipeline.AudioProcessingTarget
+	AIAnalysis      pipeline.AIAnalysisTarget
+	Workflow        pipeline.WorkflowTarget
+	Batch           int `env:"SWEEP_BATCH,required,notEmpty"` // stages of one run
+}
+
+// Validate reports every value out of range.
+func (c config) Validate() error {
+	if c.Batch < 1 {
+		return errors.New("SWEEP_BATCH must be at least 1")
+	}
+	return nil
+}
+
+func main() { service.Main(topology.Sweeper, setup) }
+
+func setup(ctx context.Context, cfg config, s *service.Service) error {
+	db, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return err
+	}
+	s.OnClose("database", db.Close)
+	s.WaitFor("database", db.Ping)
+	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("cloud tasks", tasks.Close)
+	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target())
+	mount(s, pipeline.NewSweeper(db, enqueuer, cfg.Batch))
+	return nil
+}
+
+// mount routes the scheduler's call. It is answered 200 with what was done, or
+// 503 if a stage stayed without a task.
+func mount(s *service.Service, sweeper *pipeline.Sweeper) {
+	s.Router.Method(http.MethodPost, topology.SweepPath, service.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		did, err := sweeper.Sweep(r.Context())
+		slog.InfoContext(r.Context(), "sweep ended", slog.Int("found", did.Found), slog.Int("enqueued", did.Enqueued), slog.Int("failed", did.Failed))
+		if err != nil {
+			return problem.Wrap(problem.Unavailable, fmt.Sprintf("%d of %d stages were not enqueued", did.Found-did.Enqueued, did.Found), err)
+		}
+		service.WriteJSON(w, http.StatusOK, did)
+		return nil
+	}))
+}

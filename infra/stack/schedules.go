@@ -1,0 +1,74 @@
+package stack
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudscheduler"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// schedule is how Cloud Scheduler calls a service: it posts to the path, with
+// an ID token. When is config.
+type schedule struct {
+	path    string
+	when    ScheduleConfig // default
+	retries int            // within one run; 0 where the next run comes soon enough
+}
+
+// ScheduleConfig is when a scheduled service is called.
+type ScheduleConfig struct {
+	Cron     string `json:"cron"`     // unix cron, five fields
+	TimeZone string `json:"timeZone"` // IANA name
+	Paused   bool   `json:"paused"`
+}
+
+// cronFields are five fields of unix cron. Whether a number is in its field's
+// range is left to the API.
+var cronFields = regexp.MustCompile(`^([0-9A-Za-z*/,-]+ ){4}[0-9A-Za-z*/,-]+$`)
+
+func (c ScheduleConfig) validate(path string, w *workload, errs *problems) {
+	if w == nil || w.schedule == nil {
+		errs.add(path, "no such schedule; scheduled services are those with one in the catalogue")
+		return
+	}
+	if !cronFields.MatchString(c.Cron) {
+		errs.add(path+".cron", "must be five fields of unix cron, such as */5 * * * *, not %q", c.Cron)
+	}
+	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" {
+		errs.add(path+".timeZone", "must be an IANA time zone such as Etc/UTC, not %q", c.TimeZone)
+	}
+}
+
+// registerSchedules makes the schedules of the catalogue, each after the
+// service that it calls and the grant that lets it.
+func (p *program) registerSchedules() error {
+	for i := range catalog {
+		w := &catalog[i]
+		if w.schedule == nil {
+			continue
+		}
+		c, service := p.cfg.Schedules[w.name], p.services[w.name]
+		if _, err := cloudscheduler.NewJob(p.ctx, w.name, &cloudscheduler.JobArgs{
+			Project:         pulumi.String(p.cfg.Project),
+			Region:          pulumi.String(p.cfg.Region),
+			Name:            pulumi.String(w.name),
+			Schedule:        pulumi.String(c.Cron),
+			TimeZone:        pulumi.String(c.TimeZone),
+			Paused:          pulumi.Bool(c.Paused),
+			AttemptDeadline: pulumi.String(p.cfg.Services[w.name].Timeout.seconds()),
+			HttpTarget: &cloudscheduler.JobHttpTargetArgs{
+				HttpMethod: pulumi.String("POST"),
+				Uri:        pulumi.Sprintf("%s%s", service.Uri, w.schedule.path),
+				OidcToken: &cloudscheduler.JobHttpTargetOidcTokenArgs{
+					ServiceAccountEmail: p.accounts[schedulesAccount].Email,
+					Audience:            service.Uri,
+				},
+			},
+			RetryConfig: &cloudscheduler.JobRetryConfigArgs{RetryCount: pulumi.Int(w.schedule.retries)},
+		}, p.needs(apiScheduler), pulumi.DependsOn([]pulumi.Resource{p.invokers[w.name]})); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"cloud.google.com/go/spanner"
+	"google.golang.org/api/iterator"
+
+	"ingestion.internal/shared/topology"
+)
+
+// When a stage counts as forgotten. A sign of life moves the moment on: a
+// request's acceptance, its task's way into the queue, a claim, an attempt's
+// end.
+const (
+	// unsentGrace is how long whoever committed a stage has to enqueue it.
+	unsentGrace = time.Minute
+	// lostGrace is how long a queue has to deliver, the first time or again.
+	// It is well above the longest pause of a queue between two attempts. A
+	// queue with a longer backlog only gets a task more, which finds its stage
+	// done.
+	lostGrace = 15 * time.Minute
+	// maxDoublings bounds how much rarer a stage is taken up, that was often.
+	maxDoublings = 4
+)
+
+// sweepShards is how many parts the index of open stages has.
+const sweepShards = 8
+
+// sweepShard returns the part of the index that a request's stages are in.
+func sweepShard(requestID string) int64 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(requestID)) // a hash cannot fail
+	return int64(h.Sum32() % sweepShards)
+}
+
+// patience is the grace, doubled for each time that the stage was swept.
+func patience(grace time.Duration, sweeps int64) time.Duration {
+	return grace << min(max(sweeps, 0), maxDoublings)
+}
+
+// OpenStage names a stage that is neither done nor failed.
+type OpenStage struct {
+	TenantID  string
+	RequestID string
+	Stage     topology.Stage
+}
+
+// Overdue returns at most limit stages of all tenants that are open and that
+// nobody seems to work on, those of each shard by how long they wait.
+func (db *DB) Overdue(ctx context.Context, limit int) ([]OpenStage, error) {
+	var found []OpenStage
+	each := max(1, limit/sweepShards)
+	for shard := range int64(sweepShards) {
+		due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
+		iter := db.client.Single().ReadWithOptions(ctx, "request_stages", due, []string{"tenant_id", "request_id", "stage"},
+			&spanner.ReadOptions{Index: "request_stages_by_sweep_after", Limit: each})
+		for {
+			row, err := iter.Next()
+			if err == iterator.Done { //nolint:errorlint // it is never wrapped
+				break
+			}
+			var s OpenStage
+			if err == nil {
+				err = row.Columns(&s.TenantID, &s.RequestID, (*string)(&s.Stage))
+			}
+			if err != nil {
+				iter.Stop()
+				return nil, fmt.Errorf("overdue stages: %w", err)
+			}
+			if len(found) < limit {
+				found = append(found, s)
+			}
+		}
+	}
+	return found, nil
+}
+
+// TakeUp is the sweeper's leave to enqueue a stage again.
+type TakeUp struct {
+	Generation int    // of the task to make: 0 is the one that the stage's own enqueuer makes
+	State      string // pending or running
+	Waiting    bool   // it was never known to be in its queue
+}
+
+// TakeUp reserves an overdue stage for the caller, so that of two sweepers one
+// enqueues it. Nil: it is no longer overdue. If the caller then fails to
+// enqueue it, or to say so by MarkEnqueued, it is soon overdue again.
+//
+// A stage that is not known to have been enqueued is first given the task of
+// its own enqueuer, which meets the one that it may have made without getting
+// to record it. Any later task is a new one, because the queue remembers the
+// names of tasks that are long gone.
+func (t *Tenant) TakeUp(ctx context.Context, requestID string, stage topology.Stage) (*TakeUp, error) {
+	var taken *TakeUp
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		taken = nil
+		row, err := t.stage(ctx, tx, requestID, stage)
+		if err != nil {
+			return err
+		}
+		now := t.db.now()
+		if !row.SweepAfter.Valid || now.Before(row.SweepAfter.Time) {
+			return nil
+		}
+		taken = &TakeUp{Generation: int(row.Sweeps) + 1, State: row.State, Waiting: !row.EnqueuedAt.Valid}
+		if row.Sweeps == 0 && taken.Waiting {
+			taken.Generation = 0
+		}
+		values := t.stageKey(requestID, stage)
+		values["sweeps"] = row.Sweeps + 1
+		values["sweep_after"] = now.Add(patience(unsentGrace, row.Sweeps))
+		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take up %s of request %s: %w", stage, requestID, err)
+	}
+	return taken, nil
+}
