@@ -340,6 +340,12 @@ func (c *Config) validate(errs *problems) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Schedules)) {
+		if w := find(name); w != nil && w.schedule != nil {
+			// Cloud Scheduler's bounds of an attempt.
+			if t := c.Services[name].Timeout; t < seconds(15) || t > seconds(30*60) {
+				errs.add("ingestion:services."+name+".timeout", "must be 15s to 30m, because it is called by a schedule, not %s", t)
+			}
+		}
 		c.Schedules[name].validate("ingestion:schedules."+name, find(name), errs)
 	}
 	for _, stage := range slices.Sorted(maps.Keys(c.Queues)) {

@@ -126,6 +126,7 @@ func TestMistakes(t *testing.T) {
 			[]string{"ingestion:queues.workflow.maxAttempts: must be at least twice"}},
 		{"unknown queue", set("queues", "mail", "maxAttempts", 6), []string{"ingestion:queues.mail: no such queue"}},
 		{"schedule", set("schedules", "sweeper", "cron", "hourly"), []string{"ingestion:schedules.sweeper.cron: must be five fields"}},
+		{"scheduled service's timeout", set("services", "sweeper", "timeout", "10s"), []string{"ingestion:services.sweeper.timeout: must be 15s to 30m"}},
 		{"schedule's zone", set("schedules", "sweeper", "timeZone", "Mars/Base"), []string{"ingestion:schedules.sweeper.timeZone: must be"}},
 		{"unknown schedule", set("schedules", "intake-api", "cron", "* * * * *"), []string{"ingestion:schedules.intake-api: no such schedule"}},
 		{"speech location", set("speech", "", "location", "us-central1"),
