@@ -11,6 +11,7 @@ import (
 // The Google APIs that the platform uses.
 const (
 	apiGateway         = "apigateway.googleapis.com"
+	apiBudgets         = "billingbudgets.googleapis.com"
 	apiArtifacts       = "artifactregistry.googleapis.com"
 	apiIAM             = "iam.googleapis.com"
 	apiResourceManager = "cloudresourcemanager.googleapis.com"
@@ -34,6 +35,9 @@ func (p *program) registerAPIs() error {
 	}
 	for _, w := range catalog {
 		apis = append(apis, w.apis...)
+	}
+	if p.cfg.Budget.BillingAccount != "" {
+		apis = append(apis, apiBudgets)
 	}
 	slices.Sort(apis)
 	for _, api := range slices.Compact(apis) {

@@ -40,6 +40,7 @@ type Config struct {
 	Queues    map[topology.Stage]QueueConfig `json:"queues"`
 	Schedules map[string]ScheduleConfig      `json:"schedules"`
 	Stages    StagesConfig                   `json:"stages"`
+	Budget    BudgetConfig                   `json:"budget"`
 	Webhook   WebhookConfig                  `json:"webhook"`
 	Limits    LimitsConfig                   `json:"limits"`
 	Speech    SpeechConfig                   `json:"speech"`
@@ -193,6 +194,7 @@ func defaults() *Config {
 		Schedules: map[string]ScheduleConfig{},
 		Stages:    StagesConfig{MaxAttempts: 5},
 		Webhook:   WebhookConfig{ReplayWindow: seconds(24 * 3600)},
+		Budget:    BudgetConfig{Amounts: []int{4300, 8700}},
 		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxRecordingBytes: 512 << 20},
 		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
 		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
@@ -331,6 +333,7 @@ func (c *Config) validate(errs *problems) {
 	}
 	c.Spanner.validate(errs)
 	c.Audio.validate(errs)
+	c.Budget.validate(errs)
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		path := "ingestion:services." + name
 		if w := find(name); w == nil {

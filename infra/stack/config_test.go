@@ -129,6 +129,7 @@ func TestMistakes(t *testing.T) {
 		{"scheduled service's timeout", set("services", "sweeper", "timeout", "10s"), []string{"ingestion:services.sweeper.timeout: must be 15s to 30m"}},
 		{"schedule's zone", set("schedules", "sweeper", "timeZone", "Mars/Base"), []string{"ingestion:schedules.sweeper.timeZone: must be"}},
 		{"unknown schedule", set("schedules", "intake-api", "cron", "* * * * *"), []string{"ingestion:schedules.intake-api: no such schedule"}},
+		{"budget", set("budget", "", "billingAccount", "mine"), []string{"ingestion:budget.billingAccount: must have", "ingestion:budget.projectNumber: must be"}},
 		{"speech location", set("speech", "", "location", "us-central1"),
 			[]string{"ingestion:speech.location: chirp_3 is not served from us-central1"}},
 		{"processing units", set("spanner", "", "processingUnits", 150), []string{"ingestion:spanner.processingUnits: must be"}},

@@ -93,6 +93,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 		p.registerServices,
 		p.registerSchedules,
 		p.registerGateway,
+		p.registerBudgets,
 	} {
 		if err := register(); err != nil {
 			return err

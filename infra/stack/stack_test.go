@@ -629,6 +629,37 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// TestBudgets: none without a billing account, else one for each amount, which
+// reports the forecast too.
+func TestBudgets(t *testing.T) {
+	s := deployable(t, "prod")
+	if got := mustRun(t, s).only("gcp:billing/budget:Budget"); len(got) != 0 {
+		t.Errorf("%d budgets without a billing account", len(got))
+	}
+	s.set("ingestion:budget", map[string]any{"billingAccount": "012345-6789AB-CDEF01", "projectNumber": "123456789012"})
+	var names []string
+	for _, r := range mustRun(t, s).only("gcp:billing/budget:Budget") {
+		names = append(names, r.Name)
+		rules, _ := plain(r.Inputs["thresholdRules"]).([]any)
+		want := []any{
+			map[string]any{"thresholdPercent": 1.0, "spendBasis": "FORECASTED_SPEND"},
+			map[string]any{"thresholdPercent": 1.0, "spendBasis": "CURRENT_SPEND"},
+		}
+		if diff := cmp.Diff(want, rules); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", r.Name, diff)
+		}
+		if got, want := "budget-"+field(r, "amount.specifiedAmount.units").(string), r.Name; got != want {
+			t.Errorf("amount of %s: %s", want, got)
+		}
+		if !slices.Contains(r.DependsOn, "gcp:projects/service:Service api-billingbudgets") {
+			t.Errorf("%s does not wait for its API", r.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"budget-4300", "budget-8700"}, names); diff != "" {
+		t.Errorf("budgets (-want +got):\n%s", diff)
+	}
+}
+
 // TestCatalog checks what the rows promise each other.
 func TestCatalog(t *testing.T) {
 	seen := map[string]bool{}
