@@ -208,6 +208,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 			Notice: func(text string) { c.log.Info(text) },
 		}),
 		provider.RuntimeKinds(provider.Runtime{Registry: images, Run: c.run, Tasks: c.tasks, Gateway: c.gateway, Scheduler: schedules}),
+		provider.ObservabilityKinds(),
 	)
 	providerListener, err := listen(preferredPorts["provider"])
 	if err != nil {
