@@ -5,6 +5,7 @@ package logging
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -33,8 +34,13 @@ func New(w io.Writer, opts Options) *slog.Logger {
 	})
 }
 
-// cloudForm renames slog's own fields to Cloud Logging's.
+// cloudForm renames slog's own fields to Cloud Logging's, and writes durations
+// in seconds.
 func cloudForm(groups []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		// As in httpRequest.latency; slog would write nanoseconds.
+		return slog.String(a.Key, fmt.Sprintf("%.6fs", a.Value.Duration().Seconds()))
+	}
 	if len(groups) > 0 {
 		return a
 	}
@@ -117,6 +123,20 @@ func WithTrace(ctx context.Context, trace, span string) context.Context {
 	f := fieldsOf(ctx)
 	f.trace, f.span = trace, span
 	return context.WithValue(ctx, contextKey{}, f)
+}
+
+// Traceparent returns the context's trace as the header of that name (W3C
+// Trace Context), for work that is handed on; "" if there is none.
+func Traceparent(ctx context.Context) string {
+	f := fieldsOf(ctx)
+	if f.trace == "" {
+		return ""
+	}
+	span := f.span
+	if span == "" {
+		span = f.trace[len(f.trace)-16:] // any: this process writes no spans
+	}
+	return "00-" + f.trace + "-" + span + "-01"
 }
 
 // WithTenant returns a context whose lines carry the tenant's label.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/topology"
 )
 
@@ -81,6 +82,11 @@ func (e *Enqueuer) enqueue(ctx context.Context, stage topology.Stage, task Task,
 	if err != nil {
 		return fmt.Errorf("enqueue: %w", err)
 	}
+	headers := map[string]string{"Content-Type": "application/json"}
+	if parent := logging.Traceparent(ctx); parent != "" {
+		// One trace from the caller's request to the last stage.
+		headers["Traceparent"] = parent
+	}
 	req := &cloudtaskspb.CreateTaskRequest{
 		Parent: target.Queue,
 		Task: &cloudtaskspb.Task{
@@ -88,7 +94,7 @@ func (e *Enqueuer) enqueue(ctx context.Context, stage topology.Stage, task Task,
 			MessageType: &cloudtaskspb.Task_HttpRequest{HttpRequest: &cloudtaskspb.HttpRequest{
 				Url:        strings.TrimSuffix(target.ServiceURL, "/") + stage.Path(),
 				HttpMethod: cloudtaskspb.HttpMethod_POST,
-				Headers:    map[string]string{"Content-Type": "application/json"},
+				Headers:    headers,
 				Body:       body,
 				AuthorizationHeader: &cloudtaskspb.HttpRequest_OidcToken{OidcToken: &cloudtaskspb.OidcToken{
 					ServiceAccountEmail: e.serviceAccount,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"log/slog"
 
 	"ingestion.internal/shared/gcp"
+	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
@@ -42,6 +44,7 @@ type fixture struct {
 	google *wirefake.Server
 	enq    *pipeline.Enqueuer
 	cfg    pipeline.StageConfig
+	ctx    context.Context // of deliveries
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -61,7 +64,7 @@ func newFixtureWith(t *testing.T, now func() time.Time, more ...pipeline.Target)
 	t.Cleanup(func() { client.Close() })
 	enq := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		append(more, pipeline.Target{Stage: topology.AIAnalysis, Queue: queue, ServiceURL: "https://analyzer.example"})...)
-	return &fixture{t, storetest.Open(t, store.WithClock(now)), google, enq, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}}
+	return &fixture{t, storetest.Open(t, store.WithClock(now)), google, enq, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}, t.Context()}
 }
 
 // request makes a request whose audio stage is pending.
@@ -90,7 +93,7 @@ func (f *fixture) postBody(body string, w worker) int {
 	s := service.New(service.Config{MaxBodyBytes: 1000}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	pipeline.NewRunner(f.db, w, f.enq, f.cfg).Mount(s.Router)
 	rec := httptest.NewRecorder()
-	s.Router.ServeHTTP(rec, httptest.NewRequestWithContext(f.t.Context(), http.MethodPost, topology.AudioProcessing.Path(), strings.NewReader(body)))
+	s.Router.ServeHTTP(rec, httptest.NewRequestWithContext(f.ctx, http.MethodPost, topology.AudioProcessing.Path(), strings.NewReader(body)))
 	return rec.Code
 }
 
@@ -264,5 +267,69 @@ func TestEnqueueRetriesWhatIsTemporary(t *testing.T) {
 	}
 	if err := f.enq.Enqueue(t.Context(), topology.Workflow, task); err == nil {
 		t.Error("a stage without a queue: no error")
+	}
+}
+
+// A task that comes while the database is away is kept by its queue, and is no
+// attempt of the stage.
+func TestDatabaseAway(t *testing.T) {
+	f := newFixture(t)
+	task := f.request("D1")
+	here := f.db
+
+	// Where the service is to look for the database now, nobody listens.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	_, cfg := storetest.OpenConfig(t)
+	t.Setenv("SPANNER_EMULATOR_HOST", l.Addr().String())
+	away, err := store.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { away.Close() })
+	short, cancel := context.WithTimeout(t.Context(), time.Second) // instead of the runner's own, longer one
+	defer cancel()
+	f.db, f.ctx = away, short
+	if got := f.post(task, never(t)); got != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", got)
+	}
+
+	f.db, f.ctx = here, t.Context()
+	if got := f.post(task, next); got != http.StatusOK {
+		t.Errorf("status %d when it is back, want 200", got)
+	}
+	f.want(task, store.StatusProcessing, "",
+		store.StageStatus{Stage: topology.AudioProcessing, State: "done", Attempts: 1},
+		store.StageStatus{Stage: topology.AIAnalysis, State: "pending", Enqueued: true})
+}
+
+func TestTaskCarriesTheTrace(t *testing.T) {
+	f := newFixture(t)
+	const trace = "105445aa7843bc8bf206b12000100000"
+	for id, want := range map[string]string{"a": "00-" + trace + "-00000000000000ff-01", "b": ""} {
+		ctx := t.Context()
+		if want != "" {
+			ctx = logging.WithTrace(ctx, trace, "00000000000000ff")
+		}
+		task := pipeline.Task{TenantID: "acme", RequestID: id}
+		if err := f.enq.Enqueue(ctx, topology.AIAnalysis, task); err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for name, made := range f.google.Tasks(queue) {
+			if !strings.HasSuffix(name, "-"+id) {
+				continue
+			}
+			found = true
+			if got := made.GetHttpRequest().GetHeaders()["Traceparent"]; got != want {
+				t.Errorf("task %s: traceparent %q, want %q", name, got, want)
+			}
+		}
+		if !found {
+			t.Errorf("no task of request %s", id)
+		}
 	}
 }

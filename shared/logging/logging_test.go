@@ -1,0 +1,38 @@
+package logging
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestLine(t *testing.T) {
+	var out bytes.Buffer
+	log := New(&out, Options{Service: "svc", Version: "svc-1", Project: "p", Level: slog.LevelInfo})
+	ctx := With(WithTenant(WithTrace(t.Context(), "105445aa7843bc8bf206b12000100000", ""), "acme"), slog.String("stage", "s"))
+	log.DebugContext(ctx, "not shown")
+	log.WarnContext(ctx, "attempt failed", "took", 1500*time.Millisecond, slog.Group("in", "wait", time.Second))
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v in %s", err, &out)
+	}
+	at, _ := got["time"].(string)
+	if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+		t.Errorf("time: %v", err)
+	}
+	delete(got, "time")
+	want := map[string]any{
+		"severity": "WARNING", "message": "attempt failed", "stage": "s",
+		"took": "1.500000s", "in": map[string]any{"wait": "1.000000s"},
+		"serviceContext":                map[string]any{"service": "svc", "version": "svc-1"},
+		"logging.googleapis.com/labels": map[string]any{"service": "svc", "tenant": "acme"},
+		"logging.googleapis.com/trace":  "projects/p/traces/105445aa7843bc8bf206b12000100000",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("line (-want +got)\n%s", diff)
+	}
+}
