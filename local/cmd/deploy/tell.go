@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -116,10 +117,14 @@ func (t *teller) diagnostic(d *apitype.DiagnosticEvent) {
 	fmt.Fprintf(t.out, "  %s\n", strings.ReplaceAll(d.Severity+": "+text, "\n", "\n    "))
 }
 
+// enginesFrame is what the engine and Pulumi's Go SDK put around the one error
+// that the program returned.
+var enginesFrame = regexp.MustCompile(`^(an unhandled error occurred: )?(program failed: )?1 error occurred:\s*\* `)
+
 // fail keeps an error for the end, where it is read. The engine sums up at
 // the end what it has said before; that says nothing new.
 func (t *teller) fail(text string) {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(enginesFrame.ReplaceAllString(strings.TrimSpace(text), ""))
 	if text == "" || text == "update failed" || strings.HasSuffix(text, ": update failed") || slices.Contains(t.errors, text) {
 		return
 	}
@@ -129,7 +134,11 @@ func (t *teller) fail(text string) {
 // failure is every error of the operation.
 func (t *teller) failure() error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%d thing(s) failed:\n", len(t.errors))
+	things := "things"
+	if len(t.errors) == 1 {
+		things = "thing"
+	}
+	fmt.Fprintf(&b, "\n%d %s failed:\n", len(t.errors), things)
 	for _, e := range t.errors {
 		fmt.Fprintf(&b, "\n  - %s\n", strings.ReplaceAll(e, "\n", "\n    "))
 	}

@@ -68,8 +68,21 @@ func TestTeller(t *testing.T) {
 	if d := cmp.Diff([]string{"ai-analyzer: image not found\nask the registry"}, tell.errors); d != "" {
 		t.Errorf("errors (-want +got):\n%s", d)
 	}
-	if text := tell.failure().Error(); !strings.Contains(text, "1 thing(s) failed") || !strings.Contains(text, "ask the registry") {
+	if text := tell.failure().Error(); !strings.Contains(text, "1 thing failed") || !strings.Contains(text, "ask the registry") {
 		t.Errorf("failure %q", text)
+	}
+}
+
+func TestFailLeavesOutTheEnginesFrame(t *testing.T) {
+	t.Parallel()
+	tell := &teller{}
+	tell.fail("an unhandled error occurred: 1 error occurred:\n\t* config of stack local, mistakes: 2\nthis\nand that\n\n")
+	tell.fail("an unhandled error occurred: 2 errors occurred:\n\t* a\n\t* b\n\n")
+	if d := cmp.Diff([]string{
+		"config of stack local, mistakes: 2\nthis\nand that",
+		"an unhandled error occurred: 2 errors occurred:\n\t* a\n\t* b",
+	}, tell.errors); d != "" {
+		t.Errorf("errors (-want +got):\n%s", d)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ var _ daemonapi.Daemon = (*localCloud)(nil)
 func (c *localCloud) Status(ctx context.Context) (daemonapi.Status, error) {
 	counts := c.provider.Counts()
 	s := daemonapi.Status{
-		BuildID: c.opts.BuildID, StartedAt: c.started,
+		BuildID: c.opts.BuildID, PID: os.Getpid(), StartedAt: c.started,
 		Gateway:   c.gatewayURL(),
 		Database:  c.database(ctx),
 		Emulator:  daemonapi.Emulator{State: "running", Address: c.spanner.Addr()},
@@ -152,7 +153,11 @@ func (c *localCloud) Shutdown() { c.shutdown() }
 // Logs implements daemonapi.Daemon.
 func (c *localCloud) Logs(ctx context.Context, q daemonapi.LogQuery, w io.Writer) error {
 	if q.Service != "" && !slices.ContainsFunc(c.run.Status(), func(s cloudrun.Status) bool { return s.Name == q.Service }) {
-		return fmt.Errorf("service %q: %w", q.Service, daemonapi.ErrNotFound)
+		var known []string
+		for _, s := range c.run.Status() {
+			known = append(known, s.Name)
+		}
+		return fmt.Errorf("service %q: %w (there are %s)", q.Service, daemonapi.ErrNotFound, strings.Join(known, ", "))
 	}
 	// Subscribed before the old lines are read, so that none is lost between.
 	lines, stop := c.run.Subscribe()

@@ -69,7 +69,7 @@ func (a *app) printStatus(s daemonapi.Status) {
 		name := svc.Name
 		detail := svc.State
 		if svc.Restarts > 0 {
-			detail += fmt.Sprintf(", restarted %d times", svc.Restarts)
+			detail += ", restarted " + times(svc.Restarts)
 		}
 		if svc.Error != "" {
 			detail += ": " + svc.Error
@@ -84,17 +84,25 @@ func (a *app) printStatus(s daemonapi.Status) {
 		fmt.Fprintf(w, "%s\t(queue)\t\t%s\n", q.Name, detail)
 	}
 	for _, f := range s.Faults {
-		times := "until it is cleared"
+		until := "until it is cleared"
 		if f.Count > 0 {
-			times = fmt.Sprintf("for %d more requests", f.Count)
+			until = times(f.Count) + " more"
 		}
-		fmt.Fprintf(w, "%s\t(stand-in)\t\tset to %s %s\n", f.Target, f.Mode, times)
+		fmt.Fprintf(w, "%s\t(stand-in)\t\tset to %s %s\n", f.Target, f.Mode, until)
 	}
 	fmt.Fprintf(w, "resources\t%d live, %d recorded\n", s.Resources.Live, s.Resources.Recorded)
 	_ = w.Flush()
 	for line := range strings.Lines(b.String()) {
 		a.board.Println("  " + strings.TrimRight(line, " \n"))
 	}
+}
+
+// times counts in words.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // cmpOr returns the first that is not empty.

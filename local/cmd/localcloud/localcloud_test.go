@@ -15,9 +15,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"ingestion.internal/local/cloud/cloudrun"
 	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/internal/daemonapi"
 	"ingestion.internal/local/internal/layout"
@@ -246,6 +248,15 @@ func FuzzQuote(f *testing.F) {
 			t.Errorf("the shell reads %q as %q (%v)", s, out, err)
 		}
 	})
+}
+
+func TestRender(t *testing.T) {
+	t.Parallel()
+	line := cloudrun.Line{Time: time.Now(), Resource: "ai-analyzer", Text: `{"severity":"INFO","message":"stage done","took":"0.1s","why":"two words","logging.googleapis.com/labels":{"service":"ai-analyzer","tenant":"acme"},"logging.googleapis.com/trace":"t"}`}
+	_, got, _ := strings.Cut(render(line), " ")
+	if want := `INFO     ai-analyzer       stage done tenant=acme trace=t took=0.1s why="two words"`; got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
 }
 
 func TestNotReady(t *testing.T) {

@@ -69,7 +69,7 @@ func (d *diary) subscribe() (<-chan cloudrun.Line, func()) {
 
 // hidden are the fields of a structured line that a reader of one machine's
 // logs does not need, or that stand elsewhere in the line.
-var hidden = []string{"severity", "message", "time", "timestamp", "serviceContext", "logging.googleapis.com/sourceLocation", "logging.googleapis.com/spanId", "logging.googleapis.com/trace_sampled", "logging.googleapis.com/labels"}
+var hidden = []string{"severity", "message", "time", "timestamp", "serviceContext", "logging.googleapis.com/sourceLocation", "logging.googleapis.com/spanId", "logging.googleapis.com/trace_sampled"}
 
 // render formats a line for people: a structured one, in Cloud Logging's form,
 // as time, severity, service, message and its fields; any other as it is.
@@ -87,6 +87,13 @@ func render(l cloudrun.Line) string {
 			continue
 		}
 		v := fields[k]
+		if k == "logging.googleapis.com/labels" {
+			labels, _ := v.(map[string]any)
+			if tenant, ok := labels["tenant"].(string); ok {
+				fmt.Fprintf(&b, " tenant=%s", tenant)
+			}
+			continue
+		}
 		if k == "logging.googleapis.com/trace" {
 			k = "trace"
 		}

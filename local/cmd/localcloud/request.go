@@ -165,7 +165,7 @@ func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec call
 		return nil, fmt.Errorf("signing key of %s: %w", spec.tenant, err)
 	}
 	return a.send(ctx, db, status, spec.tenant, "/api/v1/callrail/webhook", body,
-		http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, true)
+		http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, spec.recording == "")
 }
 
 const (
@@ -205,7 +205,8 @@ func pickOffice(ctx context.Context, db *follow.Spanner, tenantID, officeID stri
 const postTimeout = 30 * time.Second
 
 // send posts a body to the gateway and follows the request that it becomes.
-func (a *app) send(ctx context.Context, db *follow.Spanner, status daemonapi.Status, tenantID, path string, body []byte, header http.Header, phoneCall bool) (*follow.Story, error) {
+// transcript says that the request must end with one.
+func (a *app) send(ctx context.Context, db *follow.Spanner, status daemonapi.Status, tenantID, path string, body []byte, header http.Header, transcript bool) (*follow.Story, error) {
 	it := a.board.Start("gateway", "POST "+path)
 	id, code, err := post(ctx, status.Gateway+path, body, header)
 	if err != nil {
@@ -219,7 +220,7 @@ func (a *app) send(ctx context.Context, db *follow.Spanner, status daemonapi.Sta
 	it = a.board.Start("pipeline", "waiting")
 	story, err := follow.Until(timeout, db, tenantID, id, func(s *follow.Story) { it.Note("%s", s.Now()) })
 	if err == nil {
-		if missing := story.Missing(phoneCall); len(missing) > 0 {
+		if missing := story.Missing(transcript); len(missing) > 0 {
 			err = fmt.Errorf("request %s lacks %s", id, strings.Join(missing, ", "))
 			if story.FailureCause != "" {
 				err = fmt.Errorf("%w; %s failed: %s", err, story.FailureStage, story.FailureCause)
@@ -227,7 +228,11 @@ func (a *app) send(ctx context.Context, db *follow.Spanner, status daemonapi.Sta
 		}
 	}
 	if err != nil {
-		it.Fail("not completed")
+		state := "not completed"
+		if story != nil && story.Ended() {
+			state = story.Status
+		}
+		it.Fail("%s", state)
 		return story, coded(cli.ExitRequest, fmt.Errorf("%w (what the services say: go run ./local logs)", err))
 	}
 	it.Done("completed")
@@ -289,7 +294,7 @@ func (a *app) printStory(s *follow.Story) {
 	if s.Decision != "" {
 		row("decision", "%s", s.Decision)
 		for _, r := range s.DecisionReasons {
-			row("", "- %s", r)
+			row("", "- %s", strings.ReplaceAll(r, "\n", "; "))
 		}
 	}
 	for _, st := range s.Stages {
@@ -301,12 +306,12 @@ func (a *app) printStory(s *follow.Story) {
 			detail += fmt.Sprintf(", %d attempts", st.Attempts)
 		}
 		if st.Cause != "" && st.State != "done" {
-			detail += ": " + st.Cause
+			detail += ": " + strings.ReplaceAll(st.Cause, "\n", "; ")
 		}
 		row("stage", "%-17s %s", st.Name, detail)
 	}
 	if s.FailureCause != "" {
-		row("failure", "%s: %s", s.FailureStage, s.FailureCause)
+		row("failure", "%s: %s", s.FailureStage, strings.ReplaceAll(s.FailureCause, "\n", "; "))
 	}
 	if s.Seconds > 0 {
 		row("total", "%s", progress.Seconds(time.Duration(s.Seconds*float64(time.Second))))

@@ -80,7 +80,7 @@ func (a *app) up(ctx context.Context) error {
 	if err == nil {
 		a.board.Println()
 		a.board.Println(a.board.Good("Up") + " in " + progress.Seconds(time.Since(started)) +
-			". Try: go run ./local call --scenario bathroom, form, status, logs -f; stop it with: go run ./local down")
+			". Try: go run ./local call --scenario " + cli.ScenarioNames[1] + ", form, status, logs -f; stop it with: go run ./local down")
 	}
 	return err
 }

@@ -55,13 +55,14 @@ func (s *Story) Ended() bool {
 	return false
 }
 
-// Missing lists what a completed request must have and this one has not.
-func (s *Story) Missing(phoneCall bool) []string {
+// Missing lists what a completed request must have and this one has not;
+// transcript says whether somebody spoke.
+func (s *Story) Missing(transcript bool) []string {
 	var m []string
 	if s.Status != "completed" {
 		m = append(m, "status completed (it is "+s.Status+")")
 	}
-	if phoneCall && s.TranscriptStart == "" {
+	if transcript && s.TranscriptStart == "" {
 		m = append(m, "a transcript")
 	}
 	if s.Intent == "" {

@@ -114,12 +114,14 @@ type Office struct {
 	SigningKeySecret  string // id of the secret; empty = the platform's
 }
 
-// Offices returns a tenant's active offices, ordered by id.
+// Offices returns an active tenant's active offices, ordered by id. The
+// offices of a tenant that left keep their status; its own decides.
 func (s *Spanner) Offices(ctx context.Context, tenantID string) ([]Office, error) {
 	rows := s.client.Single().Query(ctx, spanner.Statement{
-		SQL: `SELECT office_id, IFNULL(name, ''), IFNULL(callrail_account_id, ''), IFNULL(callrail_company_id, ''),
-				IFNULL(callrail_company_resource_id, ''), IFNULL(callrail_signing_key, '')
-			FROM offices WHERE tenant_id = @tenant AND status = 'active' ORDER BY office_id`,
+		SQL: `SELECT o.office_id, IFNULL(o.name, ''), IFNULL(o.callrail_account_id, ''), IFNULL(o.callrail_company_id, ''),
+				IFNULL(o.callrail_company_resource_id, ''), IFNULL(o.callrail_signing_key, '')
+			FROM tenants t JOIN offices o ON o.tenant_id = t.tenant_id
+			WHERE t.tenant_id = @tenant AND t.status = 'active' AND o.status = 'active' ORDER BY o.office_id`,
 		Params: map[string]any{"tenant": tenantID},
 	})
 	defer rows.Stop()
