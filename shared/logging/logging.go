@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -78,8 +79,12 @@ type handler struct {
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	f := fieldsOf(ctx)
 	labels := []any{slog.String("service", h.service)}
-	if f.tenant != "" {
-		labels = append(labels, slog.String("tenant", f.tenant))
+	tenant := f.tenant
+	if tenant == "" && f.request != nil {
+		tenant = f.request.tenant()
+	}
+	if tenant != "" {
+		labels = append(labels, slog.String("tenant", tenant))
 	}
 	r = r.Clone()
 	r.AddAttrs(slog.Group("logging.googleapis.com/labels", labels...))
@@ -108,6 +113,31 @@ func (h *handler) WithGroup(name string) slog.Handler {
 type fields struct {
 	trace, span, tenant string
 	attrs               []slog.Attr
+	request             *request // nil outside of a request
+}
+
+// request remembers whose a request turned out to be, for the lines that are
+// written after its handler has returned.
+type request struct {
+	mu    sync.Mutex
+	named string
+	mixed bool // it named several tenants, so it is nobody's
+}
+
+func (r *request) name(tenantID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mixed = r.mixed || r.named != "" && r.named != tenantID
+	r.named = tenantID
+}
+
+func (r *request) tenant() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mixed {
+		return ""
+	}
+	return r.named
 }
 
 type contextKey struct{}
@@ -118,10 +148,13 @@ func fieldsOf(ctx context.Context) fields {
 }
 
 // WithTrace returns a context whose lines belong to the trace (32 hex digits)
-// and span (16 hex digits, or empty).
+// and span (16 hex digits, or empty). It begins a request: once one tenant, and
+// one only, was named by WithTenant below it, the request's own lines carry
+// that tenant's label too.
 func WithTrace(ctx context.Context, trace, span string) context.Context {
 	f := fieldsOf(ctx)
 	f.trace, f.span = trace, span
+	f.request = &request{}
 	return context.WithValue(ctx, contextKey{}, f)
 }
 
@@ -143,6 +176,9 @@ func Traceparent(ctx context.Context) string {
 func WithTenant(ctx context.Context, tenantID string) context.Context {
 	f := fieldsOf(ctx)
 	f.tenant = tenantID
+	if f.request != nil {
+		f.request.name(tenantID)
+	}
 	return context.WithValue(ctx, contextKey{}, f)
 }
 

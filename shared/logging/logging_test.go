@@ -36,3 +36,36 @@ func TestLine(t *testing.T) {
 		t.Errorf("line (-want +got)\n%s", diff)
 	}
 }
+
+// The lines of a request that its handler does not write know its tenant, if
+// it had just one.
+func TestRequestLineCarriesItsTenant(t *testing.T) {
+	for name, tc := range map[string]struct {
+		named []string
+		want  any // of the label; nil = none
+	}{
+		"none":       {nil, nil},
+		"one":        {[]string{"acme"}, "acme"},
+		"one, twice": {[]string{"acme", "acme"}, "acme"},
+		"several":    {[]string{"acme", "zenith", "acme"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			log := New(&out, Options{Service: "svc"})
+			ctx := WithTrace(t.Context(), "105445aa7843bc8bf206b12000100000", "")
+			for _, id := range tc.named {
+				WithTenant(ctx, id)
+			}
+			log.InfoContext(ctx, "POST /x")
+			var got struct {
+				Labels map[string]any `json:"logging.googleapis.com/labels"`
+			}
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+				t.Fatalf("%v in %s", err, &out)
+			}
+			if got.Labels["service"] != "svc" || got.Labels["tenant"] != tc.want {
+				t.Errorf("labels %v, want tenant %v", got.Labels, tc.want)
+			}
+		})
+	}
+}
