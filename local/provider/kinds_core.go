@@ -23,6 +23,13 @@ type Core struct {
 	Notice  func(string) // told in plain words what is not applied here; nil: nobody
 }
 
+// Kinds describes every type that the local cloud knows. With a zero Core and
+// Runtime the result is good for previews only: it checks and plans, and has
+// nothing to make anything with.
+func Kinds(env Env, core Core, runtime Runtime) []Kind {
+	return slices.Concat(CoreKinds(env, core), RuntimeKinds(runtime), ObservabilityKinds())
+}
+
 // CoreKinds describes identities and grants, Secret Manager, Cloud Storage and
 // Spanner.
 func CoreKinds(env Env, core Core) []Kind {

@@ -202,14 +202,13 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	closing(schedules.Close)
 
 	env := provider.Env{Project: project, ProjectNumber: projectNumber, Region: region}
-	c.provider = provider.New(env,
-		provider.CoreKinds(env, provider.Core{
+	c.provider = provider.New(env, provider.Kinds(env,
+		provider.Core{
 			IAM: policy, Secrets: c.secrets, Storage: c.storage, Spanner: c.spanner,
 			Notice: func(text string) { c.log.Info(text) },
-		}),
-		provider.RuntimeKinds(provider.Runtime{Registry: images, Run: c.run, Tasks: c.tasks, Gateway: c.gateway, Scheduler: schedules}),
-		provider.ObservabilityKinds(),
-	)
+		},
+		provider.Runtime{Registry: images, Run: c.run, Tasks: c.tasks, Gateway: c.gateway, Scheduler: schedules},
+	))
 	providerListener, err := listen(preferredPorts["provider"])
 	if err != nil {
 		return fmt.Errorf("provider: %w", err)
