@@ -215,8 +215,10 @@ func (a *app) stopDaemon(ctx context.Context) (ran bool, err error) {
 	if alive {
 		// If it does not answer, the signals of session.End reach it.
 		_ = daemonapi.NewClient(info).Shutdown(ctx)
-	} else if session.Alive(info.PID) {
-		// The number went on to a process that has nothing to do with us.
+	} else if !session.Gone(info.PID, time.Second) {
+		// A daemon that was killed gives up its lock a moment before its
+		// process is gone. One that stays has nothing to do with us: the
+		// number went on to it.
 		return false, nil
 	}
 	left, err := session.Members(info.PID)

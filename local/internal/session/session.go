@@ -38,10 +38,29 @@ func Members(sid int) ([]int, error) {
 	return pids, nil
 }
 
-// Alive reports whether a process exists.
+// Alive reports whether a process exists and has not ended. One that only
+// waits for its parent to take notice has.
 func Alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return false
+	}
+	// ps fails if the process ended meanwhile.
+	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
+}
+
+// Gone waits up to timeout for a process to end, and reports whether it has.
+func Gone(pid int, timeout time.Duration) bool {
+	deadline := time.Now().Add(timeout)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for Alive(pid) {
+		if time.Now().After(deadline) {
+			return false
+		}
+		<-tick.C
+	}
+	return true
 }
 
 // End asks the session's leader to end, waits for the whole session, and kills
