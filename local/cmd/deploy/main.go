@@ -22,9 +22,12 @@ const usage = `Runs the program of infra/stack on the local cloud.
 
 Usage:
   deploy up|preview|outputs [--json]
+  deploy plan STACK FOLDER
 
 Without a running local cloud and its environment (eval "$(go run ./local env)")
-it cannot work; go run ./local up does all of that.
+the first cannot work; go run ./local up does all of that. The second prints what
+any stack consists of, as JSON, and leaves its traces in FOLDER; it is what
+go run ./local preview runs.
 `
 
 func main() {
@@ -52,7 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	asJSON := len(args) == 2 && args[1] == "--json"
-	if len(args) == 0 || len(args) > 2 || len(args) == 2 && !asJSON {
+	planning := len(args) == 3 && args[0] == "plan"
+	if !planning && (len(args) == 0 || len(args) > 2 || len(args) == 2 && !asJSON) {
 		return errUsage
 	}
 	wd, err := os.Getwd()
@@ -75,13 +79,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		result, err = d.preview(ctx)
 	case "outputs":
 		result, err = d.outputs(ctx)
+	case "plan":
+		if !planning {
+			return errUsage
+		}
+		result, err = d.plan(ctx, args[1], args[2])
 	default:
 		return errUsage
 	}
 	if err != nil {
 		return err
 	}
-	if !asJSON && args[0] != "outputs" {
+	if !asJSON && !planning && args[0] != "outputs" {
 		return nil
 	}
 	enc := json.NewEncoder(stdout)

@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 
 	"ingestion.internal/local/internal/deployment"
+	"ingestion.internal/local/internal/plan"
 	"ingestion.internal/local/internal/progress"
 )
 
@@ -91,7 +92,7 @@ func (t *teller) say(verb string, m apitype.StepEventMetadata, detail string) {
 	if s, ok := t.started[m.URN]; ok && t.now().Sub(s) >= 500*time.Millisecond {
 		took = progress.Seconds(t.now().Sub(s))
 	}
-	line := fmt.Sprintf("  %-12s %-34s %s", verb, shortType(m.Type), name(m.URN))
+	line := fmt.Sprintf("  %-12s %-34s %s", verb, plan.ShortType(m.Type), name(m.URN))
 	for _, s := range []string{detail, took} {
 		if s != "" {
 			line += "  " + s
@@ -187,22 +188,4 @@ func (t *teller) summary(r deployment.Result) {
 // name is the last part of a URN, the resource's name in the program.
 func name(urn string) string {
 	return urn[strings.LastIndex(urn, "::")+len("::"):]
-}
-
-// shortType leaves out the module of a type, which says it a second time:
-// gcp:cloudrunv2/service:Service is cloudrunv2.Service.
-func shortType(typ string) string {
-	pkg, rest, ok := strings.Cut(typ, ":")
-	if !ok {
-		return typ
-	}
-	module, kind, ok := strings.Cut(rest, ":")
-	if !ok {
-		return typ
-	}
-	module, _, _ = strings.Cut(module, "/")
-	if pkg != "gcp" {
-		return pkg + ":" + module + "." + kind
-	}
-	return module + "." + kind
 }

@@ -97,17 +97,3 @@ func TestSaid(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
-
-func TestShortType(t *testing.T) {
-	t.Parallel()
-	for typ, want := range map[string]string{
-		"gcp:cloudrunv2/service:Service": "cloudrunv2.Service",
-		"pulumi:pulumi:Stack":            "pulumi:pulumi.Stack",
-		"random:x":                       "random:x",
-		"odd":                            "odd",
-	} {
-		if got := shortType(typ); got != want {
-			t.Errorf("%s is %s, want %s", typ, got, want)
-		}
-	}
-}

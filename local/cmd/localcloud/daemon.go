@@ -92,7 +92,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	defer cancel()
 	c := &localCloud{opts: o, shutdown: cancel, started: time.Now(), addresses: map[string]string{}, faults: map[string]*fault.Injector{}, diary: newDiary(os.Stderr)}
 	c.log = slog.New(slog.NewTextHandler(c.diary, nil))
-	project, region, err := stackProject(o.Root)
+	project, region, err := stackProject(o.Root, "local")
 	if err != nil {
 		return err
 	}
@@ -292,10 +292,10 @@ func (l *lateHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-// stackProject reads the project and region of the local stack, because the
-// cloud has to be there before the program runs.
-func stackProject(root string) (project, region string, err error) {
-	const file = "Pulumi.local.yaml"
+// stackProject reads the project and region of a stack, because the cloud has
+// to be there before the program runs.
+func stackProject(root, stack string) (project, region string, err error) {
+	file := "Pulumi." + stack + ".yaml"
 	raw, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
 		return "", "", err

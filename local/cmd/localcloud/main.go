@@ -65,10 +65,10 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		return cli.ExitUsage
 	}
 	a := &app{repo: repo, opts: opts, stdout: stdout, stderr: stderr, workDir: wd}
-	// With --json, standard output is one document and nothing else. env is
-	// read by a shell.
+	// With --json, standard output is one document and nothing else; a preview
+	// may be piped as it is. env is read by a shell.
 	shown := stdout
-	if opts.JSON {
+	if opts.JSON || cmd.Name == "preview" {
 		shown = stderr
 	}
 	a.board = progress.New(shown)
@@ -76,6 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	err = map[string]func(context.Context) error{
 		"up": a.up, "down": a.down, "status": a.status, "logs": a.logs,
 		"call": a.call, "form": a.form, "env": a.env, "fault": a.fault,
+		"preview": a.preview, "inventory": a.inventory,
 	}[cmd.Name](ctx)
 	a.board.Close()
 	code := exitCode(ctx, err)

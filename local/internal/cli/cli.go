@@ -54,6 +54,9 @@ type Options struct {
 	// fault
 	Count int
 
+	// inventory
+	Check bool
+
 	Args []string // what is not a flag
 }
 
@@ -199,7 +202,34 @@ answer nonsense, for the next --count requests or until it is cleared.`,
 			fs.IntVar(&o.Count, "count", 0, "how many requests it hits; 0 = every one until it is cleared")
 		},
 	},
+	{
+		Name: "preview", Args: "<stack>", MinArgs: 1, MaxArgs: 1, Summary: "what a stack consists of, without a cloud",
+		Long: `Runs the program with the configuration of a stack (dev, prod, local or any
+other with a file Pulumi.STACK.yaml) through the Pulumi engine, against a provider
+that checks every resource as the API would, and lists what it would make of
+nothing. It needs no running cloud, no account, no state and no secrets: a
+placeholder stands in for each secret value. Nothing in the repository changes.
+
+To see what an update would change, use pulumi preview with the stack's own state.`,
+		Examples: []string{"preview prod", "preview dev --json | jq .types"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document on standard output, progress on standard error")
+		},
+	},
+	{
+		Name: "inventory", Summary: "write each stack's resources and diagram to docs/",
+		Long: `Previews the stacks ` + strings.Join(InventoryStacks, ", ") + ` and writes docs/inventory-STACK.md for each: its
+resources by component, totals, and a diagram of who calls whom, all taken from
+what the program registers.`,
+		Examples: []string{"inventory", "inventory --check"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.Check, "check", false, "write nothing, and fail if a page is not current")
+		},
+	},
 }
+
+// InventoryStacks are the stacks whose resources docs/ lists.
+var InventoryStacks = []string{"dev", "prod", "local"}
 
 // ScenarioNames lists what call --scenario takes: the scripts of the CallRail
 // stand-in (package local/standin/audio, which is not imported to stay light).
@@ -337,7 +367,7 @@ Usage:
 Commands:
 `)
 		for _, c := range Commands {
-			fmt.Fprintf(&b, "  %-8s %s\n", c.Name, c.Summary)
+			fmt.Fprintf(&b, "  %-9s %s\n", c.Name, c.Summary)
 		}
 		b.WriteString(`
 Each command explains itself: go run ./local <command> --help

@@ -30,6 +30,8 @@ func TestParse(t *testing.T) {
 		{"call --spam", with(call, func(o *Options) { o.Spam = true })},
 		{"call --tenant=t2 --scenario just-looking", with(call, func(o *Options) { o.Tenant, o.Scenario = "t2", "just-looking" })},
 		{"form --field a=1 --field b=x=y", with(call, func(o *Options) { o.Fields = Fields{"a": "1", "b": "x=y"} })},
+		{"preview prod --json", Options{JSON: true, Args: []string{"prod"}}},
+		{"inventory --check", Options{Check: true}},
 		{"fault speech fail --count 2", Options{Count: 2, Args: []string{"speech", "fail"}}},
 	} {
 		t.Run(tc.line, func(t *testing.T) {
@@ -66,6 +68,9 @@ func TestParseMistakes(t *testing.T) {
 		"form --field x=1 --field x=2":            `"x" is given twice`,
 		"form --bogus":                            "-bogus",
 		"fault speech":                            "it needs <stand-in> <mode|clear>",
+		"preview":                                 "it needs <stack>",
+		"preview dev prod":                        `unexpected argument "prod"`,
+		"inventory prod":                          `unexpected argument "prod"`,
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()

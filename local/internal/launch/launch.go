@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -54,6 +56,13 @@ func Main(args []string, stdout, stderr *os.File) int {
 		fmt.Fprintln(stderr, err)
 		return cli.ExitFailed
 	}
+	if cmd.Name == "preview" {
+		// Known at once, and not after minutes of building.
+		if stacks, err := repo.Stacks(); err == nil && !slices.Contains(stacks, opts.Args[0]) {
+			fmt.Fprintf(stderr, "there is no stack %q; there are %s\n", opts.Args[0], strings.Join(stacks, ", "))
+			return cli.ExitUsage
+		}
+	}
 	err = build(ctx, repo, cmd.Name, opts, stderr, stdout)
 	if ctx.Err() != nil {
 		fmt.Fprintln(stderr, "interrupted: the builds are stopped; the next run goes on from what is compiled")
@@ -72,14 +81,16 @@ func Main(args []string, stdout, stderr *os.File) int {
 	return cli.ExitFailed
 }
 
-// build brings .local/bin up to date: everything for up, the command alone,
-// and silently if it is quick, for the others.
+// build brings .local/bin up to date: everything for the commands that run the
+// program, the command alone, and silently if it is quick, for the others.
 func build(ctx context.Context, repo layout.Repo, command string, opts cli.Options, stderr, stdout *os.File) error {
 	out := stdout
 	if opts.JSON || command != "up" {
 		out = stderr
 	}
-	if command != "up" {
+	switch command {
+	case "up", "preview", "inventory":
+	default:
 		return buildOne(ctx, repo, out)
 	}
 	board := progress.New(out)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Repo is the root folder of the repository.
@@ -31,6 +32,19 @@ func Find(dir string) (Repo, error) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// Stacks lists the stacks that have a file Pulumi.STACK.yaml, in order.
+func (r Repo) Stacks() ([]string, error) {
+	files, err := filepath.Glob(r.Path("Pulumi.*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "Pulumi."), ".yaml"))
+	}
+	return names, nil
 }
 
 // Path returns a path in the repository.

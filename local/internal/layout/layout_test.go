@@ -30,3 +30,17 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+func TestStacks(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, f := range []string{"Pulumi.yaml", "Pulumi.prod.yaml", "Pulumi.dev.yaml", "Pulumi.dev.yaml.bak"} {
+		if err := os.WriteFile(filepath.Join(root, f), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Repo(root).Stacks()
+	if err != nil || strings.Join(got, " ") != "dev prod" {
+		t.Errorf("stacks %q, %v; want dev and prod", got, err)
+	}
+}
