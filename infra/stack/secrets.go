@@ -45,12 +45,9 @@ func (p *program) registerSecrets() error {
 	return nil
 }
 
-// tenantComponent groups what belongs to one tenant.
-type tenantComponent struct{ pulumi.ResourceState }
-
 func (p *program) registerTenant(id string, t TenantConfig) error {
-	component := &tenantComponent{}
-	if err := p.ctx.RegisterComponentResource("ingestion:tenant:Tenant", id, component); err != nil {
+	child, err := p.component("tenant", id)
+	if err != nil {
 		return err
 	}
 	labels := p.labels("tenant")
@@ -65,11 +62,11 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 		if s.value == nil {
 			continue
 		}
-		if _, err := p.registerSecret(s.id, *s.value, labels, pulumi.Parent(component)); err != nil {
+		if _, err := p.registerSecret(s.id, *s.value, labels, child); err != nil {
 			return err
 		}
 	}
-	return p.ctx.RegisterResourceOutputs(component, pulumi.Map{"tenantId": pulumi.String(id)})
+	return nil
 }
 
 // registerSecret makes a secret with its value. Provider 7 has no write-only

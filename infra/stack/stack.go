@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/artifactregistry"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudrunv2"
@@ -159,4 +160,22 @@ func (p *program) labels(component string) pulumi.StringMap {
 		"stack":     pulumi.String(p.cfg.Stack),
 		"component": pulumi.String(component),
 	}
+}
+
+// group is a component: it only holds the resources of a family together.
+type group struct{ pulumi.ResourceState }
+
+// component registers a component of the type ingestion:<family>:<Family>,
+// and returns the option that makes resources its children. Types and names of
+// components are part of every child's URN: to change one, alias the old.
+func (p *program) component(family, name string, opts ...pulumi.ResourceOption) (pulumi.ResourceOption, error) {
+	g := &group{}
+	typ := app + ":" + family + ":" + strings.ToUpper(family[:1]) + family[1:]
+	if err := p.ctx.RegisterComponentResource(typ, name, g, opts...); err != nil {
+		return nil, err
+	}
+	if err := p.ctx.RegisterResourceOutputs(g, pulumi.Map{}); err != nil {
+		return nil, err
+	}
+	return pulumi.Parent(g), nil
 }
