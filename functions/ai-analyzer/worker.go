@@ -6,14 +6,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/mail"
 	"strings"
+	"time"
 
 	"ingestion.internal/shared/analysis"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/topology"
 )
 
@@ -45,10 +48,17 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 		}
 	}
 
+	start := time.Now()
 	result, err := w.analyzer.Analyze(ctx, kind, content, cfg.Validation.SpamDetection.MLModel)
+	took := slog.Float64(telemetry.Seconds, time.Since(start).Seconds())
 	if err != nil {
+		slog.WarnContext(ctx, "analysis failed", slog.String(telemetry.Event, telemetry.AnalysisFailed),
+			slog.String(telemetry.Model, cmp.Or(cfg.Validation.SpamDetection.MLModel, "default")), took)
 		return pipeline.Outcome{}, err
 	}
+	slog.InfoContext(ctx, "analysed", slog.String(telemetry.Event, telemetry.AnalysisDone),
+		slog.String(telemetry.Outcome, outcomeOf(result)), slog.String(telemetry.Model, result.Model), took,
+		slog.Int64(telemetry.InputTokens, result.Tokens.Input), slog.Int64(telemetry.OutputTokens, result.Tokens.Output))
 	customer := result.Customer
 	if kind == analysis.Call {
 		phone := cfg.Phone()
@@ -74,6 +84,17 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	}
 	fill(&update.PostalCode, request.PostalCode, customer.ZIP)
 	return pipeline.Outcome{Update: update, Next: topology.Workflow}, nil
+}
+
+// outcomeOf names what the analysis met with, the gravest first.
+func outcomeOf(a *analysis.Analysis) string {
+	switch {
+	case a.ModelFallback != "":
+		return "fallback"
+	case a.Repaired:
+		return "repaired"
+	}
+	return telemetry.OK
 }
 
 // fill sets what the request does not have yet.

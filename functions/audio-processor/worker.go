@@ -18,6 +18,7 @@ import (
 	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/speech/wav"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/topology"
 )
 
@@ -117,12 +118,14 @@ func (w *worker) listen(ctx context.Context, job pipeline.Job, call *api.Call, k
 	}
 	recording := &store.Recording{RecordingID: recordingID, CallID: job.Request.CallID}
 	failed := func(err error) (*store.Recording, *speech.Transcript, error) {
-		w.log.WarnContext(ctx, "going on without the recording", slog.Any("error", err))
 		recording.TranscriptionStatus = string(speech.StatusFailed)
 		return recording, &speech.Transcript{Status: speech.StatusFailed, Cause: err.Error(), DurationSeconds: float64(recording.DurationSeconds)}, nil
 	}
 	if audio == nil {
-		if audio, err = w.fetch(ctx, prefix, addresses, key); fault.IsPermanent(err) {
+		if audio, err = w.fetch(ctx, prefix, addresses, key); err != nil {
+			w.notDone(ctx, telemetry.RecordingFailed, err)
+		}
+		if fault.IsPermanent(err) {
 			return failed(err)
 		} else if err != nil {
 			return nil, nil, err
@@ -140,15 +143,33 @@ func (w *worker) listen(ctx context.Context, job pipeline.Job, call *api.Call, k
 		recording.TranscriptionStatus = string(speech.StatusSkipped)
 		return recording, &speech.Transcript{Status: speech.StatusSkipped, DurationSeconds: duration.Seconds()}, nil
 	}
+	there := time.Now() // the recording, so what follows is the transcription's own time
 	transcript, err := w.transcriber.Transcribe(ctx, speech.Audio{URI: audio.URL, Content: audio.Content, Duration: duration}, phone.SpeakerDiarization)
+	took := slog.Float64(telemetry.Seconds, time.Since(there).Seconds())
+	if err != nil {
+		w.notDone(ctx, telemetry.TranscriptionFailed, err, took)
+	}
 	if fault.IsPermanent(err) {
 		return failed(fmt.Errorf("transcription: %w", err))
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("transcription: %w", err)
 	}
+	w.log.LogAttrs(ctx, slog.LevelInfo, "transcribed", slog.String(telemetry.Event, telemetry.TranscriptionDone),
+		slog.String(telemetry.Outcome, string(transcript.Status)), took, slog.Float64("audio_seconds", duration.Seconds()))
 	recording.TranscriptionStatus = string(transcript.Status)
 	return recording, transcript, nil
+}
+
+// notDone writes the line of a recording or a transcript that there is none
+// of: yet, or for good.
+func (w *worker) notDone(ctx context.Context, event string, err error, more ...slog.Attr) {
+	outcome, message := telemetry.Retry, "the recording has to wait for another attempt"
+	if fault.IsPermanent(err) {
+		outcome, message = telemetry.Lost, "going on without the recording"
+	}
+	w.log.LogAttrs(ctx, slog.LevelWarn, message, append(more,
+		slog.String(telemetry.Event, event), slog.String(telemetry.Outcome, outcome), slog.Any("error", err))...)
 }
 
 // fetch brings the recording from the first address that has it into the
@@ -166,6 +187,7 @@ func (w *worker) fetch(ctx context.Context, prefix string, addresses []string, k
 }
 
 func (w *worker) fetchFrom(ctx context.Context, prefix, address, key string) (*stored, error) {
+	start := time.Now()
 	rec, err := w.callrail.Recording(ctx, address, key)
 	if err != nil {
 		return nil, err
@@ -173,7 +195,9 @@ func (w *worker) fetchFrom(ctx context.Context, prefix, address, key string) (*s
 	defer rec.Close()
 	audio, err := w.archive.save(ctx, prefix, rec)
 	if err == nil {
-		w.log.InfoContext(ctx, "recording stored", slog.String("from", rec.Host), slog.String("url", audio.URL), slog.Int64("bytes", audio.Size))
+		w.log.LogAttrs(ctx, slog.LevelInfo, "recording stored", slog.String(telemetry.Event, telemetry.RecordingStored),
+			slog.Float64(telemetry.Seconds, time.Since(start).Seconds()), slog.Int64(telemetry.Bytes, audio.Size),
+			slog.String("from", rec.Host), slog.String("url", audio.URL))
 	}
 	return audio, err
 }

@@ -19,6 +19,7 @@ import (
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/topology"
 )
 
@@ -64,7 +65,12 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 func mount(s *service.Service, sweeper *pipeline.Sweeper) {
 	s.Router.Method(http.MethodPost, topology.SweepPath, service.Handler(func(w http.ResponseWriter, r *http.Request) error {
 		did, err := sweeper.Sweep(r.Context())
-		slog.InfoContext(r.Context(), "sweep ended", slog.Int("found", did.Found), slog.Int("enqueued", did.Enqueued), slog.Int("failed", did.Failed))
+		outcome := telemetry.OK
+		if err != nil {
+			outcome = telemetry.Failed
+		}
+		slog.InfoContext(r.Context(), "sweep ended", slog.String(telemetry.Event, telemetry.SweepEnded), slog.String(telemetry.Outcome, outcome),
+			slog.Int("found", did.Found), slog.Int("enqueued", did.Enqueued), slog.Int("failed", did.Failed))
 		if err != nil {
 			return problem.Wrap(problem.Unavailable, fmt.Sprintf("%d of %d stages were not enqueued", did.Found-did.Enqueued, did.Found), err)
 		}

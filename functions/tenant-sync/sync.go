@@ -13,6 +13,7 @@ import (
 
 	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/tenant"
 )
 
@@ -62,7 +63,7 @@ func sync(ctx context.Context, db *store.DB, manifest tenant.Manifest) error {
 	record := func(id string, changes store.Changes, err error) {
 		ctx := logging.WithTenant(ctx, id)
 		if err != nil {
-			slog.ErrorContext(ctx, "tenant not synced", slog.Any("error", err))
+			slog.ErrorContext(ctx, "tenant not synced", slog.String(telemetry.Event, telemetry.TenantSyncFailed), slog.Any("error", err))
 			errs = append(errs, err)
 			return
 		}
@@ -88,6 +89,6 @@ func sync(ctx context.Context, db *store.DB, manifest tenant.Manifest) error {
 		cancel()
 		record(id, store.Changes{"tenant deactivated: the manifest no longer names it"}, err)
 	}
-	slog.InfoContext(ctx, "tenants synced", slog.Int("tenants", len(manifest.Tenants)), slog.Int("changes", changed), slog.Int("errors", len(errs)))
+	slog.InfoContext(ctx, "tenants synced", slog.String(telemetry.Event, telemetry.TenantsSynced), slog.Int(telemetry.Count, len(manifest.Tenants)), slog.Int("changes", changed), slog.Int("errors", len(errs)))
 	return errors.Join(errs...)
 }

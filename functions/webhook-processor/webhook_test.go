@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -64,7 +63,7 @@ func newFixture(t *testing.T, change func(*config)) *fixture {
 	if change != nil {
 		change(&cfg)
 	}
-	s := service.New(cfg.Config, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s := service.New(cfg.Config, slog.Default())
 	if err := setup(t.Context(), cfg, s); err != nil {
 		t.Fatal(err)
 	}

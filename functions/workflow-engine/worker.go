@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 
 	"ingestion.internal/shared/analysis"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
 )
@@ -44,8 +46,18 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 			return pipeline.Outcome{}, fmt.Errorf("%s: %w", e.Name(), err)
 		}
 	}
+	logDecision(ctx, job.Request, decision)
 	outcome := string(decision.Outcome)
 	return pipeline.Outcome{Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons}}, nil
+}
+
+// logDecision writes the line by which decisions are counted.
+func logDecision(ctx context.Context, request *store.Request, decision workflow.Decision) {
+	facts := []slog.Attr{slog.String(telemetry.Event, telemetry.RequestDecided), slog.String(telemetry.Outcome, string(decision.Outcome))}
+	if request.SpamLikelihood != nil {
+		facts = append(facts, slog.Float64(telemetry.SpamLikelihood, *request.SpamLikelihood))
+	}
+	slog.LogAttrs(ctx, slog.LevelInfo, "decided", facts...)
 }
 
 func decide(job pipeline.Job) (workflow.Decision, error) {

@@ -10,6 +10,7 @@ import (
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/topology"
 )
 
@@ -24,7 +25,7 @@ type receipt struct {
 // could not be enqueued does not change the answer, because its stage is in
 // the outbox. An error means that nothing was written.
 func Accept(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, req store.Request, first topology.Stage) error {
-	ctx = logging.With(logging.WithTenant(ctx, req.TenantID), slog.String("request_id", req.RequestID))
+	ctx = logging.With(logging.WithTenant(ctx, req.TenantID), slog.String("request_id", req.RequestID), slog.String(telemetry.Channel, req.CommunicationMode))
 	accepted, err := db.Tenant(req.TenantID).Accept(ctx, req, first)
 	if errors.Is(err, store.ErrNotFound) { // it became inactive since the caller looked
 		return problem.Wrap(problem.Unauthorized, "", err)
@@ -34,13 +35,14 @@ func Accept(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *
 	}
 	task := Task{TenantID: req.TenantID, RequestID: req.RequestID}
 	if err := Send(ctx, db, enqueuer, task, accepted.Unsent); err != nil {
-		slog.ErrorContext(ctx, "accepted, but not enqueued", slog.Any("stages", accepted.Unsent), slog.Any("error", err))
+		slog.ErrorContext(ctx, "accepted, but not enqueued", slog.String(telemetry.Event, telemetry.RequestUnsent), slog.Any("stages", accepted.Unsent), slog.Any("error", err))
 	}
-	slog.InfoContext(ctx, "accepted", slog.Bool("duplicate", accepted.Duplicate), slog.String("status", string(accepted.Status)))
-	status := http.StatusAccepted
+	status, outcome := http.StatusAccepted, "new"
 	if accepted.Duplicate {
-		status = http.StatusOK
+		status, outcome = http.StatusOK, "duplicate"
 	}
+	slog.InfoContext(ctx, "accepted", slog.String(telemetry.Event, telemetry.RequestAccepted), slog.String(telemetry.Outcome, outcome),
+		slog.String("status", string(accepted.Status)))
 	service.WriteJSON(w, status, receipt{accepted.RequestID, accepted.Status})
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 )
@@ -77,7 +78,7 @@ func (r *Runner) serve(w http.ResponseWriter, req *http.Request) error {
 	claim, err := handle.Claim(claimCtx, task.RequestID, stage, r.cfg.Lease, r.cfg.MaxAttempts)
 	if errors.Is(err, store.ErrNotFound) {
 		// No retry finds it: rows are committed before their task is made.
-		slog.ErrorContext(ctx, "task for a stage that is not in the database", slog.Any("error", err))
+		slog.ErrorContext(ctx, "task for a stage that is not in the database", slog.String(telemetry.Event, telemetry.StageUnknown), slog.Any("error", err))
 		service.WriteJSON(w, http.StatusOK, result{"unknown"})
 		return nil
 	}
@@ -92,7 +93,8 @@ func (r *Runner) serve(w http.ResponseWriter, req *http.Request) error {
 		service.WriteJSON(w, http.StatusOK, result{"failed"})
 		return nil
 	case store.Exhausted:
-		slog.ErrorContext(ctx, "stage is a dead letter", slog.Int("attempts", claim.Attempt), slog.String("cause", claim.Cause))
+		slog.ErrorContext(ctx, "stage is a dead letter", slog.String(telemetry.Event, telemetry.StageDead),
+			slog.String(telemetry.Outcome, store.StateDeadLetter), slog.Int("attempts", claim.Attempt), slog.String("cause", claim.Cause))
 		service.WriteJSON(w, http.StatusOK, result{store.StateDeadLetter})
 		return nil
 	case store.Done:
@@ -102,6 +104,7 @@ func (r *Runner) serve(w http.ResponseWriter, req *http.Request) error {
 		service.WriteJSON(w, http.StatusOK, result{store.StateDone})
 		return nil
 	}
+	ctx = logging.With(ctx, slog.String(telemetry.Channel, claim.Request.CommunicationMode))
 	return r.attempt(ctx, w, handle, task, claim)
 }
 
@@ -115,15 +118,18 @@ func (r *Runner) attempt(ctx context.Context, w http.ResponseWriter, handle *sto
 
 	recordCtx, cancelRecord := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancelRecord()
-	facts := []any{slog.Int("attempt", claim.Attempt), slog.Duration("took", time.Since(start))}
+	facts := []any{slog.Int("attempt", claim.Attempt), slog.Float64(telemetry.Seconds, time.Since(start).Seconds())}
 	if workErr != nil {
 		return r.fail(recordCtx, w, handle, claim, workErr, facts)
 	}
 	if err := handle.Finish(recordCtx, claim, outcome.Update, outcome.Recording, outcome.Next); err != nil {
 		return recordFailure(err)
 	}
-	slog.InfoContext(ctx, "stage done", append(facts, slog.String("next", string(outcome.Next)))...)
-	if outcome.Next != "" {
+	slog.InfoContext(ctx, "stage done", append(facts, slog.String(telemetry.Event, telemetry.StageDone), slog.String("next", string(outcome.Next)))...)
+	if outcome.Next == "" {
+		slog.InfoContext(ctx, "request completed", slog.String(telemetry.Event, telemetry.RequestCompleted),
+			slog.Float64(telemetry.Seconds, time.Since(claim.Request.ReceivedAt).Seconds()))
+	} else {
 		if err := r.enqueue(ctx, task, []topology.Stage{outcome.Next}); err != nil {
 			// The task comes back, finds the stage done, and enqueues again.
 			return problem.Wrap(problem.Unavailable, "", err)
@@ -151,15 +157,15 @@ func (r *Runner) fail(ctx context.Context, w http.ResponseWriter, handle *store.
 	}
 	state, err := handle.Fail(ctx, claim, cause, fault.IsPermanent(workErr), r.cfg.MaxAttempts)
 	if err != nil {
-		slog.ErrorContext(ctx, "stage failed", facts...)
+		slog.ErrorContext(ctx, "stage failed, and that could not be recorded", append(facts, slog.String(telemetry.Event, telemetry.StageRetried))...)
 		return recordFailure(err)
 	}
 	if state == store.StatePending {
-		slog.WarnContext(ctx, "attempt failed, another will follow", facts...)
+		slog.WarnContext(ctx, "attempt failed, another will follow", append(facts, slog.String(telemetry.Event, telemetry.StageRetried))...)
 		problem.Write(w, problem.New(problem.Unavailable, "the attempt failed"))
 		return nil
 	}
-	slog.ErrorContext(ctx, "stage failed for good", append(facts, slog.String("state", state))...)
+	slog.ErrorContext(ctx, "stage failed for good", append(facts, slog.String(telemetry.Event, telemetry.StageDead), slog.String(telemetry.Outcome, state))...)
 	service.WriteJSON(w, http.StatusOK, result{state})
 	return nil
 }

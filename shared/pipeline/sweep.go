@@ -8,6 +8,7 @@ import (
 
 	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/telemetry"
 )
 
 // maxSweepFailures is after how many failures in a row a sweep gives up: then
@@ -80,7 +81,7 @@ func (s *Sweeper) takeUp(ctx context.Context, open store.OpenStage) (enqueued bo
 		slog.ErrorContext(ctx, "swept, but not enqueued", append(facts, slog.Any("error", err))...)
 		return false, err
 	}
-	slog.WarnContext(ctx, "stage enqueued again", facts...)
+	slog.WarnContext(ctx, "stage enqueued again", append(facts, slog.String(telemetry.Event, telemetry.StageSwept))...)
 	if err := handle.MarkEnqueued(ctx, open.RequestID, open.Stage); err != nil {
 		slog.WarnContext(ctx, "enqueued, but not recorded", slog.Any("error", err))
 	}

@@ -21,6 +21,7 @@ import (
 
 	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/problem"
+	"ingestion.internal/shared/telemetry"
 )
 
 // Handler is an HTTP handler that may fail. Its error is answered as a problem
@@ -33,11 +34,13 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	level := slog.LevelInfo
-	if problem.KindOf(err).Status() >= http.StatusInternalServerError {
-		level = slog.LevelError
+	level, event := slog.LevelInfo, telemetry.RequestRefused
+	kind := problem.KindOf(err)
+	if kind.Status() >= http.StatusInternalServerError {
+		level, event = slog.LevelError, telemetry.RequestFailed
 	}
-	slog.Log(r.Context(), level, "request not served", slog.Any("error", err)) //nolint:sloglint // the level depends on the error
+	slog.LogAttrs(r.Context(), level, "request not served",
+		slog.String(telemetry.Event, event), slog.String(telemetry.Reason, kind.Error()), slog.Any("error", err))
 	problem.Write(w, err)
 }
 
@@ -152,20 +155,28 @@ func (s *Service) logRequests(next http.Handler) http.Handler {
 		if status == 0 {
 			status = http.StatusOK
 		}
-		level := slog.LevelInfo
-		if status >= http.StatusInternalServerError {
-			level = slog.LevelWarn // the cause has a line of its own
+		level, outcome := slog.LevelInfo, telemetry.OK
+		switch {
+		case status >= http.StatusInternalServerError:
+			level, outcome = slog.LevelWarn, telemetry.Failed // the cause has a line of its own
+		case status >= http.StatusBadRequest:
+			outcome = telemetry.Refused
 		}
+		took := time.Since(start).Seconds()
 		// The query is left out: CallRail mirrors the caller's data into it.
-		s.log.LogAttrs(r.Context(), level, r.Method+" "+r.URL.Path, slog.Group("httpRequest",
-			slog.String("requestMethod", r.Method),
-			slog.String("requestUrl", r.URL.Path),
-			slog.Int("status", status),
-			slog.String("latency", fmt.Sprintf("%.6fs", time.Since(start).Seconds())),
-			slog.String("responseSize", strconv.Itoa(ww.BytesWritten())),
-			slog.String("userAgent", r.UserAgent()),
-			slog.String("protocol", r.Proto),
-		))
+		s.log.LogAttrs(r.Context(), level, r.Method+" "+r.URL.Path,
+			slog.String(telemetry.Event, telemetry.HTTPServed),
+			slog.String(telemetry.Outcome, outcome),
+			slog.Float64(telemetry.Seconds, took),
+			slog.Group("httpRequest",
+				slog.String("requestMethod", r.Method),
+				slog.String("requestUrl", r.URL.Path),
+				slog.Int("status", status),
+				slog.String("latency", fmt.Sprintf("%.6fs", took)),
+				slog.String("responseSize", strconv.Itoa(ww.BytesWritten())),
+				slog.String("userAgent", r.UserAgent()),
+				slog.String("protocol", r.Proto),
+			))
 	})
 }
 
@@ -177,7 +188,7 @@ func (s *Service) recoverPanics(next http.Handler) http.Handler {
 			case http.ErrAbortHandler: // a panic's value, compared as net/http does
 				panic(v)
 			default:
-				slog.ErrorContext(r.Context(), "panic", slog.Any("error", v), slog.String("stack_trace", string(debug.Stack())))
+				slog.ErrorContext(r.Context(), "panic", slog.String(telemetry.Event, telemetry.ServicePanic), slog.Any("error", v), slog.String("stack_trace", string(debug.Stack())))
 				problem.Write(w, problem.Internal)
 			}
 		}()

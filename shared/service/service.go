@@ -31,6 +31,7 @@ import (
 
 	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/problem"
+	"ingestion.internal/shared/telemetry"
 )
 
 // Cloud Run kills an instance 10 s after SIGTERM. Requests get most of that;
@@ -129,9 +130,14 @@ func exit(name string, run func(context.Context) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx); err != nil {
-		logging.New(os.Stderr, logging.Options{Service: name}).ErrorContext(ctx, "stopped", slog.Any("error", err))
+		Stopped(ctx, logging.New(os.Stderr, logging.Options{Service: name}), err)
 		os.Exit(1)
 	}
+}
+
+// Stopped writes the last line of a process that ends with an error.
+func Stopped(ctx context.Context, log *slog.Logger, err error) {
+	log.ErrorContext(ctx, "stopped", slog.String(telemetry.Event, telemetry.ServiceStopped), slog.Any("error", err))
 }
 
 // RunJob is MainJob without the process.

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/store/storetest"
+	"ingestion.internal/shared/telemetry/telemetrytest"
+	"ingestion.internal/shared/topology"
+)
+
+// TestLog keeps what a stage logs of its attempts and decisions: one that
+// fails, one that completes its request, and one that runs out of attempts.
+func TestLog(t *testing.T) {
+	log := telemetrytest.Capture(t, topology.WorkflowEngine)
+	db := storetest.Open(t)
+	var applied []string
+	away := &recorder{"crm", 1, &applied}
+	s := service.New(service.Config{MaxBodyBytes: 1 << 20}, slog.Default())
+	pipeline.NewRunner(db, &worker{effects: []effect{away}}, nil, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}).Mount(s.Router)
+	post := func(id string) {
+		s.Router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, topology.Workflow.Path(),
+			strings.NewReader(`{"tenant_id":"acme","request_id":"`+id+`"}`)))
+	}
+	for _, key := range []string{"completes", "dies"} {
+		id := store.RequestID(storetest.Acme, store.SourceForm, key)
+		if _, err := db.Tenant(storetest.Acme).Accept(t.Context(), store.Request{RequestID: id, Source: store.SourceForm,
+			CommunicationMode: store.ModeForm, Payload: []byte(`{}`)}, topology.Workflow); err != nil {
+			t.Fatal(err)
+		}
+		post(id)
+		if key == "completes" {
+			post(id)
+			away.failures = 2
+			continue
+		}
+		post(id)
+	}
+	post("00000000-0000-0000-0000-000000000001") // nobody's
+	log.Golden()
+}

@@ -1,0 +1,123 @@
+// Package telemetry is the contract between what the services log and what the
+// program in infra/stack counts, draws and alerts on. It is pure data: the
+// handlers write these names, the log-based metrics match them, so a renamed
+// field breaks a test and not a pager.
+//
+// A line that means something to an operator carries the field "event" with
+// one of the values below. Beside it are the fields that the event's comment
+// names. The tenant is no field but the label of package logging, because a
+// label is indexed; it is absent where nobody proved whose the request was.
+//
+// Durations are numbers of seconds, so that a metric can extract them.
+// Identifiers of requests are for reading, never for labels of metrics: their
+// cardinality has no bound.
+package telemetry
+
+// Names of the fields of a line.
+const (
+	Event   = "event"
+	Stage   = "stage"   // a topology.Stage
+	Channel = "channel" // how the enquiry came in: a store.Request's CommunicationMode
+	Outcome = "outcome" // how it went, from a small closed set that the event names
+	Seconds = "seconds" // how long it took, as a number
+	Reason  = "reason"  // a slug from a closed set, for grouping
+	Model   = "model"   // of the analysis
+	Count   = "count"   // how many, where one line stands for several
+)
+
+// LabelTenant and LabelService are the keys of the line's labels, written by
+// package logging.
+const (
+	LabelTenant  = "tenant"
+	LabelService = "service"
+)
+
+// Events of the frame of every service.
+const (
+	// HTTPServed is the line of each request but the probes: outcome (ok,
+	// refused: 4xx, failed: 5xx), seconds, and httpRequest.
+	HTTPServed = "http.served"
+	// RequestRefused and RequestFailed precede it where the answer is a
+	// problem document of the caller's (4xx) or of the platform's own fault
+	// (5xx): reason is the problem's slug, such as unauthorized.
+	RequestRefused = "request.refused"
+	RequestFailed  = "request.failed"
+	// ServicePanic is a panic that was caught; ServiceStopped a process that
+	// ended with an error, a job that failed included.
+	ServicePanic   = "service.panic"
+	ServiceStopped = "service.stopped"
+)
+
+// Events of a request's way.
+const (
+	// RequestAccepted: durable; channel, and outcome (new, duplicate).
+	RequestAccepted = "request.accepted"
+	// RequestUnsent: durable, but its task was not made; the sweeper will.
+	RequestUnsent = "request.unsent"
+	// RequestDecided: the workflow's decision; channel, outcome (a
+	// workflow.Outcome) and spam_likelihood (0-100, absent where unknown).
+	RequestDecided = "request.decided"
+	// RequestCompleted: the last stage is done; channel, and seconds since
+	// the request was accepted.
+	RequestCompleted = "request.completed"
+
+	StageDone    = "stage.done"        // stage, channel, attempt, seconds of the attempt
+	StageRetried = "stage.retried"     // an attempt failed, another follows: stage, channel, attempt, seconds, cause
+	StageDead    = "stage.dead_letter" // no attempt follows: stage, channel, outcome (failed, dead_letter), cause
+	StageUnknown = "stage.unknown"     // a task for a stage that is not in the database: stage
+	StageSwept   = "stage.swept"       // the sweeper enqueued it again: stage
+	SweepEnded   = "sweep.ended"       // outcome (ok, failed), found, enqueued, failed
+)
+
+// Events of phone calls and of the analysis.
+const (
+	RecordingStored = "recording.stored" // seconds of the download, bytes
+	// RecordingFailed: outcome is retry if another attempt follows, lost if
+	// the request goes on without its recording.
+	RecordingFailed = "recording.failed"
+	// TranscriptionDone: outcome (a speech.Status), and seconds since the
+	// recording was there.
+	TranscriptionDone   = "transcription.done"
+	TranscriptionFailed = "transcription.failed" // outcome (retry, lost), seconds
+
+	// AnalysisDone: channel, model, outcome (ok, repaired, fallback), seconds,
+	// and input_tokens and output_tokens.
+	AnalysisDone   = "analysis.done"
+	AnalysisFailed = "analysis.failed" // channel, model (the one asked for), seconds
+)
+
+// Events of a decision's effects.
+const (
+	CRMPushed   = "crm.pushed"   // seconds
+	CRMFailed   = "crm.failed"   // an attempt failed
+	CRMParked   = "crm.parked"   // put aside: the tenant has to mend something
+	EmailSent   = "email.sent"   //
+	EmailFailed = "email.failed" //
+)
+
+// Events of periodic and administrative work.
+const (
+	TenantsSynced    = "tenants.synced"     // count of tenants
+	TenantSyncFailed = "tenant.sync_failed" // one tenant; the others go on
+
+	BackupCreated = "backup.created" // a backup was asked for, and granted
+	BackupMissing = "backup.missing" // the newest backup is older than it may be
+	BackupFailed  = "backup.failed"  // no backup could be asked for or listed
+)
+
+// Fields of single events.
+const (
+	SpamLikelihood = "spam_likelihood"
+	InputTokens    = "input_tokens"
+	OutputTokens   = "output_tokens"
+	Bytes          = "bytes"
+)
+
+// Values of outcome that several events share.
+const (
+	OK      = "ok"
+	Refused = "refused"
+	Failed  = "failed"
+	Retry   = "retry" // another attempt follows
+	Lost    = "lost"  // given up, the request goes on without
+)
