@@ -83,7 +83,27 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 		fill(&update.CustomerEmail, request.CustomerEmail, customer.Email)
 	}
 	fill(&update.PostalCode, request.PostalCode, customer.ZIP)
-	return pipeline.Outcome{Update: update, Next: topology.Workflow}, nil
+	return pipeline.Outcome{Update: update, Next: topology.Workflow, Entries: []store.Entry{entry(kind, result)}}, nil
+}
+
+// entry tells the audit trail who analysed the enquiry, and how.
+func entry(kind analysis.Kind, result *analysis.Analysis) store.Entry {
+	e := store.Entry{
+		Action: "analysed", Reason: fmt.Sprintf("by the prompt for a %s: intent %s, lead score %d, spam likelihood %d",
+			kind, result.Intent, result.LeadScore, result.SpamLikelihood),
+		Model: result.Model, PromptVersion: result.PromptVersion,
+		Details: map[string]any{
+			"schema_version": result.SchemaVersion, "tokens_input": result.Tokens.Input, "tokens_output": result.Tokens.Output,
+			"repaired": result.Repaired, "reasons": result.Reasons,
+		},
+	}
+	if result.ModelFallback != "" {
+		e.Details["model_not_available"] = result.ModelFallback
+	}
+	if result.ContentCut != nil {
+		e.Details["content_cut"] = result.ContentCut
+	}
+	return e
 }
 
 // outcomeOf names what the analysis met with, the gravest first.

@@ -287,4 +287,23 @@ func TestStage(t *testing.T) {
 	if want := "{\n \"message\": \"A kitchen remodel, please\"\n}"; inside(t, m.asked[0]) != want {
 		t.Errorf("content %q, want %q", inside(t, m.asked[0]), want)
 	}
+
+	story, err := acme.Story(t.Context(), requestID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := story.Entries[len(story.Entries)-1]
+	wantEntry := store.Entry{
+		Action: "analysed", Reason: "by the prompt for a form: intent quote_request, lead score 85, spam likelihood 5", Stage: topology.AIAnalysis,
+		ConfigHash: store.ConfigHash(workflow.Default()), PromptVersion: "form.v1", Model: a.Model,
+		Details: map[string]any{"schema_version": a.SchemaVersion, "tokens_input": float64(a.Tokens.Input), "tokens_output": float64(a.Tokens.Output),
+			"repaired": false, "reasons": []any{}},
+	}
+	for _, r := range a.Reasons {
+		wantEntry.Details["reasons"] = append(wantEntry.Details["reasons"].([]any), r)
+	}
+	entry.At = time.Time{}
+	if diff := cmp.Diff(wantEntry, entry); diff != "" {
+		t.Errorf("audit entry (-want +got):\n%s", diff)
+	}
 }

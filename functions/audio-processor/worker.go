@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,26 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 		fill(&update.CustomerName, job.Request.CustomerName, call.CustomerName)
 		fill(&update.CustomerPhone, job.Request.CustomerPhone, call.CustomerPhone)
 	}
-	return pipeline.Outcome{Update: update, Recording: recording, Next: topology.AIAnalysis}, nil
+	return pipeline.Outcome{Update: update, Recording: recording, Next: topology.AIAnalysis, Entries: entries(recording, transcript)}, nil
+}
+
+// entries tells the audit trail what became of the recording and of its
+// transcript.
+func entries(recording *store.Recording, transcript *speech.Transcript) []store.Entry {
+	var all []store.Entry
+	if recording != nil && recording.StorageURL != "" {
+		all = append(all, store.Entry{Action: "recording.stored", Reason: "the call was recorded", Details: map[string]any{
+			"url": recording.StorageURL, "content_type": recording.ContentType, "bytes": recording.SizeBytes,
+			"sha256": recording.SHA256, "seconds": recording.DurationSeconds,
+		}})
+	}
+	why := map[speech.Status]string{
+		speech.StatusCompleted: "the workflow has calls transcribed",
+		speech.StatusSkipped:   "the workflow has calls not transcribed",
+		speech.StatusEmpty:     "nobody speaks in the recording",
+	}
+	return append(all, store.Entry{Action: "transcription." + string(transcript.Status), Reason: cmp.Or(transcript.Cause, why[transcript.Status]), Model: transcript.Model,
+		Details: map[string]any{"turns": len(transcript.Turns), "characters": len([]rune(transcript.Text)), "confidence": transcript.Confidence}})
 }
 
 // apiKey returns the office's CallRail API key, "" where it has none: calls of

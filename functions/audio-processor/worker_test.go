@@ -200,6 +200,15 @@ func TestWork(t *testing.T) {
 	if got.Next != topology.AIAnalysis || *got.Update.CustomerName != "John Smith" || *got.Update.CustomerPhone != "+15551234567" {
 		t.Errorf("outcome %+v", got)
 	}
+	wantEntries := []store.Entry{
+		{Action: "recording.stored", Reason: "the call was recorded", Details: map[string]any{"url": wantRecording.StorageURL,
+			"content_type": "audio/wav", "bytes": int64(32044), "sha256": wantRecording.SHA256, "seconds": int64(2)}},
+		{Action: "transcription.completed", Reason: "the workflow has calls transcribed", Model: "chirp_3",
+			Details: map[string]any{"turns": 1, "characters": 18, "confidence": 0.5}},
+	}
+	if diff := cmp.Diff(wantEntries, got.Entries); diff != "" {
+		t.Errorf("audit entries (-want +got):\n%s", diff)
+	}
 	kept, err := w.objects.GetObject(bucket, object())
 	if err != nil || !bytes.Equal(kept.Content, wavFile(2)) || kept.ContentType != "audio/wav" {
 		t.Errorf("object %v, %v", kept.ObjectAttrs, err)
@@ -349,6 +358,10 @@ func TestTrouble(t *testing.T) {
 				}
 				if (got.Recording == nil) != (tc.status == speech.StatusNone) || got.Recording != nil && got.Recording.TranscriptionStatus != string(tc.status) {
 					t.Errorf("recording %+v", got.Recording)
+				}
+				if e := got.Entries[len(got.Entries)-1]; e.Action != "transcription."+string(tc.status) || e.Reason == "" || !strings.Contains(e.Reason, tc.cause) ||
+					(len(got.Entries) == 2) != (got.Recording != nil && got.Recording.StorageURL != "") {
+					t.Errorf("audit entries %+v", got.Entries)
 				}
 				if tc.status == speech.StatusSkipped && w.recognised.Load() > 0 {
 					t.Error("transcribed although it is off")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"ingestion.internal/shared/analysis"
 	"ingestion.internal/shared/pipeline"
@@ -48,7 +49,11 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	}
 	logDecision(ctx, job.Request, decision)
 	outcome := string(decision.Outcome)
-	return pipeline.Outcome{Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons}}, nil
+	return pipeline.Outcome{
+		Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons},
+		Entries: []store.Entry{{Action: "decided", Reason: outcome + ": " + strings.Join(decision.Reasons, "; "),
+			Details: map[string]any{"outcome": outcome, "reasons": decision.Reasons}}},
+	}, nil
 }
 
 // logDecision writes the line by which decisions are counted.

@@ -158,6 +158,22 @@ func TestStage(t *testing.T) {
 	if diff := cmp.Diff(wantReasons, got.DecisionReasons); diff != "" {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
+	story, err := acme.Story(t.Context(), requestID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trail []string
+	for _, e := range story.Entries {
+		trail = append(trail, string(e.Stage)+" "+e.Action+": "+e.Reason)
+	}
+	wantTrail := []string{
+		" accepted: an event of website_form was accepted",
+		"workflow attempt.failed: crm: the CRM is away",
+		"workflow decided: out_of_area: spam likelihood is unknown: the request was not analysed; ZIP code 10001 is not in the service area",
+	}
+	if diff := cmp.Diff(wantTrail, trail); diff != "" {
+		t.Errorf("audit trail (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"crm out_of_area", "crm out_of_area", "email out_of_area"}, applied); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}

@@ -122,7 +122,7 @@ func (r *Runner) attempt(ctx context.Context, w http.ResponseWriter, handle *sto
 	if workErr != nil {
 		return r.fail(recordCtx, w, handle, claim, workErr, facts)
 	}
-	if err := handle.Finish(recordCtx, claim, outcome.Update, outcome.Recording, outcome.Next); err != nil {
+	if err := handle.Finish(recordCtx, claim, outcome); err != nil {
 		return recordFailure(err)
 	}
 	slog.InfoContext(ctx, "stage done", append(facts, slog.String(telemetry.Event, telemetry.StageDone), slog.String("next", string(outcome.Next)))...)

@@ -22,12 +22,9 @@ type Job struct {
 	Attempt int           // 1 for the first
 }
 
-// Outcome is what a stage commits: its result and the next stage, together.
-type Outcome struct {
-	Update    store.RequestUpdate
-	Recording *store.Recording
-	Next      topology.Stage // "" completes the request
-}
+// Outcome is what a stage commits: its result, its part of the audit trail and
+// the next stage, together.
+type Outcome = store.Outcome
 
 // Worker does the work of one stage. Work must be idempotent: it runs at least
 // once. An error wrapped by Permanent fails the request at once; any other is

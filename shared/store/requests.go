@@ -71,7 +71,12 @@ func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) 
 		case !errors.Is(err, spanner.ErrRowNotFound):
 			return err
 		}
-		return tx.BufferWrite([]*spanner.Mutation{
+		entries, err := t.insertEntries(req.RequestID, "", "", []Entry{{Action: ActionAccepted, Reason: "an event of " + req.Source + " was accepted",
+			Details: map[string]any{"communication_mode": req.CommunicationMode, "call_id": req.CallID, "office_id": req.OfficeID, "next": string(first)}}})
+		if err != nil {
+			return err
+		}
+		return tx.BufferWrite(append([]*spanner.Mutation{
 			spanner.InsertMap("requests", map[string]any{
 				"tenant_id":          t.id,
 				"request_id":         req.RequestID,
@@ -100,7 +105,7 @@ func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) 
 				"updated_at":        spanner.CommitTimestamp,
 			}),
 			t.insertStage(req.RequestID, first),
-		})
+		}, entries...))
 	})
 	if err != nil {
 		return Acceptance{}, fmt.Errorf("accept: %w", err)
@@ -275,8 +280,12 @@ func nullString(s string) spanner.NullString {
 
 // Recordings returns the recordings of a call.
 func (t *Tenant) Recordings(ctx context.Context, callID string) ([]Recording, error) {
+	return t.recordings(ctx, t.db.client.Single(), callID)
+}
+
+func (t *Tenant) recordings(ctx context.Context, tx reader, callID string) ([]Recording, error) {
 	var all []Recording
-	err := t.db.client.Single().Query(ctx, spanner.Statement{
+	err := tx.Query(ctx, spanner.Statement{
 		SQL: `SELECT recording_id, call_id, storage_url, content_type, size_bytes, sha256, duration_seconds, transcription_status
 			FROM call_recordings WHERE tenant_id = @tenant AND call_id = @call ORDER BY recording_id`,
 		Params: map[string]any{"tenant": t.id, "call": callID},

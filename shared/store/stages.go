@@ -34,6 +34,14 @@ type Claim struct {
 	Cause   string           // with Dead and Exhausted
 }
 
+// configHash names the workflow that the stage worked by, "" where none is known.
+func (c *Claim) configHash() string {
+	if c.Office == nil {
+		return ""
+	}
+	return ConfigHash(c.Office.Workflow)
+}
+
 // Claim takes the stage for the lease's time. A stage whose worker vanished is
 // taken over when its lease has ended; if that was the last of maxAttempts,
 // the request becomes a dead letter. ErrNotFound: there is no such stage.
@@ -64,7 +72,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		}
 		if int(row.Attempts) >= maxAttempts {
 			claim.State = Exhausted
-			return tx.BufferWrite(t.endFailed(requestID, stage, StateDeadLetter, StatusDeadLetter, claim.Cause))
+			return t.bufferFailed(tx, claim, requestID, StateDeadLetter, StatusDeadLetter, claim.Cause)
 		}
 		if claim.Request, err = t.request(ctx, tx, requestID); err != nil {
 			return err
@@ -73,7 +81,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		if errors.Is(err, ErrNotFound) {
 			// Offices are never deleted by the platform, so no retry finds it.
 			claim.State, claim.Cause = Dead, err.Error()
-			return tx.BufferWrite(t.endFailed(requestID, stage, StateFailed, StatusFailed, claim.Cause))
+			return t.bufferFailed(tx, claim, requestID, StateFailed, StatusFailed, claim.Cause)
 		}
 		if err != nil {
 			return err
@@ -102,30 +110,43 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 	return claim, nil
 }
 
-// Finish commits the claimed stage's result and the next stage ("" completes
-// the request) together. ErrLostClaim: nothing was written.
-func (t *Tenant) Finish(ctx context.Context, claim *Claim, update RequestUpdate, recording *Recording, next topology.Stage) error {
+// Outcome is what a stage commits in one transaction: its result, its part of
+// the audit trail, and the next stage.
+type Outcome struct {
+	Update    RequestUpdate
+	Recording *Recording
+	Entries   []Entry
+	Next      topology.Stage // "" completes the request
+}
+
+// Finish commits the claimed stage's outcome. ErrLostClaim: nothing was
+// written.
+func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) error {
 	requestID := claim.Request.RequestID
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		if err := t.holds(ctx, tx, requestID, claim); err != nil {
 			return err
 		}
 		status := StatusProcessing
-		if next == "" {
+		if outcome.Next == "" {
 			status = StatusCompleted
 		}
-		requestUpdate, err := t.update(requestID, status, update)
+		requestUpdate, err := t.update(requestID, status, outcome.Update)
 		if err != nil {
 			return err
 		}
-		mutations := []*spanner.Mutation{requestUpdate, t.endStage(requestID, claim.Stage, StateDone, nil)}
-		if recording != nil {
-			mutations = append(mutations, t.upsertRecording(recording))
+		mutations, err := t.insertEntries(requestID, claim.Stage, claim.configHash(), outcome.Entries)
+		if err != nil {
+			return err
 		}
-		if next == "" {
+		mutations = append(mutations, requestUpdate, t.endStage(requestID, claim.Stage, StateDone, nil))
+		if outcome.Recording != nil {
+			mutations = append(mutations, t.upsertRecording(outcome.Recording))
+		}
+		if outcome.Next == "" {
 			mutations = append(mutations, t.updateEvent(requestID, eventProcessed))
 		} else {
-			mutations = append(mutations, t.insertStage(requestID, next))
+			mutations = append(mutations, t.insertStage(requestID, outcome.Next))
 		}
 		return tx.BufferWrite(mutations)
 	})
@@ -149,10 +170,10 @@ func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent
 		switch {
 		case permanent:
 			state = StateFailed
-			return tx.BufferWrite(t.endFailed(requestID, claim.Stage, state, StatusFailed, cause))
+			return t.bufferFailed(tx, claim, requestID, state, StatusFailed, cause)
 		case claim.Attempt >= maxAttempts:
 			state = StateDeadLetter
-			return tx.BufferWrite(t.endFailed(requestID, claim.Stage, state, StatusDeadLetter, cause))
+			return t.bufferFailed(tx, claim, requestID, state, StatusDeadLetter, cause)
 		}
 		state = StatePending
 		values := t.stageKey(requestID, claim.Stage)
@@ -160,7 +181,13 @@ func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent
 		values["lease_until"] = spanner.NullTime{}
 		values["sweep_after"] = t.db.now().Add(lostGrace)
 		values["cause"] = clip(cause, maxCause)
-		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
+		mutations, err := t.insertEntries(requestID, claim.Stage, claim.configHash(), []Entry{
+			{Action: ActionAttemptFailed, Reason: cause, Details: map[string]any{"attempt": claim.Attempt}},
+		})
+		if err != nil {
+			return err
+		}
+		return tx.BufferWrite(append(mutations, spanner.UpdateMap("request_stages", values)))
 	})
 	if err != nil {
 		return "", fmt.Errorf("record the failure of %s of request %s: %w", claim.Stage, requestID, err)
@@ -211,8 +238,20 @@ func (t *Tenant) endStage(requestID string, stage topology.Stage, state stageSta
 	return spanner.UpdateMap("request_stages", values)
 }
 
-func (t *Tenant) endFailed(requestID string, stage topology.Stage, state stageState, status Status, cause string) []*spanner.Mutation {
-	return []*spanner.Mutation{
+// bufferFailed writes that the request ended with the claim's stage.
+func (t *Tenant) bufferFailed(tx *spanner.ReadWriteTransaction, claim *Claim, requestID string, state stageState, status Status, cause string) error {
+	action := ActionStageFailed
+	if state == StateDeadLetter {
+		action = ActionDeadLetter
+	}
+	stage := claim.Stage
+	mutations, err := t.insertEntries(requestID, stage, claim.configHash(), []Entry{
+		{Action: action, Reason: cause, Details: map[string]any{"attempts": claim.Attempt}},
+	})
+	if err != nil {
+		return err
+	}
+	return tx.BufferWrite(append(mutations,
 		t.endStage(requestID, stage, state, &cause),
 		spanner.UpdateMap("requests", map[string]any{
 			"tenant_id":     t.id,
@@ -223,7 +262,7 @@ func (t *Tenant) endFailed(requestID string, stage topology.Stage, state stageSt
 			"updated_at":    spanner.CommitTimestamp,
 		}),
 		t.updateEvent(requestID, eventFailed),
-	}
+	))
 }
 
 // updateEvent sets the state of the event that made the request; they share
@@ -251,8 +290,12 @@ type StageStatus struct {
 // Stages returns the stages that the request has reached, in the pipeline's
 // order.
 func (t *Tenant) Stages(ctx context.Context, requestID string) ([]StageStatus, error) {
+	return t.stages(ctx, t.db.client.Single(), requestID)
+}
+
+func (t *Tenant) stages(ctx context.Context, tx reader, requestID string) ([]StageStatus, error) {
 	byStage := map[topology.Stage]StageStatus{}
-	err := t.db.client.Single().Query(ctx, spanner.Statement{
+	err := tx.Query(ctx, spanner.Statement{
 		SQL: `SELECT stage, state, attempts, cause, enqueued_at IS NOT NULL, started_at, finished_at
 			FROM request_stages WHERE tenant_id = @tenant AND request_id = @request`,
 		Params: t.key(requestID),

@@ -31,6 +31,7 @@ type Config struct {
 	Database string        `env:"SPANNER_DATABASE,required,notEmpty"`
 	CacheTTL time.Duration `env:"TENANT_CACHE_TTL" envDefault:"1m"` // how long a change of tenants may go unseen
 	Emulator string        `env:"SPANNER_EMULATOR_HOST"`            // the client reads it too; empty = Spanner itself
+	Actor    string        `env:"K_REVISION"`                       // who writes, for the audit trail; set by Cloud Run
 }
 
 // Path returns the database's full name.
@@ -42,6 +43,7 @@ func (c Config) Path() string {
 type DB struct {
 	client    *spanner.Client
 	directory *Directory
+	actor     string
 	now       func() time.Time
 	writing   chan struct{} // holds one token while a write runs; nil = writes run side by side
 }
@@ -61,7 +63,7 @@ func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", cfg.Path(), err)
 	}
-	db := &DB{client: client, now: time.Now}
+	db := &DB{client: client, now: time.Now, actor: cfg.Actor}
 	if cfg.Emulator != "" {
 		// The client runs everything in one multiplexed session. The emulator
 		// forgets a session's open read-write transaction when the next one

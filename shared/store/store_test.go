@@ -215,7 +215,7 @@ func TestWholeWay(t *testing.T) {
 		RecordingID: store.RecordingID(storetest.Acme, "CAL1"), CallID: "CAL1", StorageURL: "gs://b/acme/CAL1.wav",
 		ContentType: "audio/wav", SizeBytes: 9, SHA256: "ab", DurationSeconds: 13, TranscriptionStatus: "completed",
 	}
-	err := h.Finish(t.Context(), c, store.RequestUpdate{CustomerName: &name, Transcription: json.RawMessage(`{"text":"hello"}`)}, &recording, topology.AIAnalysis)
+	err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{CustomerName: &name, Transcription: json.RawMessage(`{"text":"hello"}`)}, Recording: &recording, Next: topology.AIAnalysis})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,18 +230,18 @@ func TestWholeWay(t *testing.T) {
 	if done := claim(t, h, id, topology.AudioProcessing, store.Done); !cmp.Equal(done.Unsent, []topology.Stage{topology.AIAnalysis}) {
 		t.Errorf("unsent %v", done.Unsent)
 	}
-	if err := h.Finish(t.Context(), c, store.RequestUpdate{}, nil, topology.AIAnalysis); !errors.Is(err, store.ErrLostClaim) {
+	if err := h.Finish(t.Context(), c, store.Outcome{Next: topology.AIAnalysis}); !errors.Is(err, store.ErrLostClaim) {
 		t.Errorf("second finish: %v, want ErrLostClaim", err)
 	}
 
 	c = claim(t, h, id, topology.AIAnalysis, store.Claimed)
 	score, spam := int64(85), 5.5
-	if err := h.Finish(t.Context(), c, store.RequestUpdate{Analysis: json.RawMessage(`{"intent":"quote"}`), LeadScore: &score, SpamLikelihood: &spam}, nil, topology.Workflow); err != nil {
+	if err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{Analysis: json.RawMessage(`{"intent":"quote"}`), LeadScore: &score, SpamLikelihood: &spam}, Next: topology.Workflow}); err != nil {
 		t.Fatal(err)
 	}
 	c = claim(t, h, id, topology.Workflow, store.Claimed)
 	decision := "qualified"
-	if err := h.Finish(t.Context(), c, store.RequestUpdate{Decision: &decision, DecisionReasons: []string{"in area"}}, nil, ""); err != nil {
+	if err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{Decision: &decision, DecisionReasons: []string{"in area"}}}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -329,13 +329,13 @@ func TestFailures(t *testing.T) {
 		if taken.Attempt != 2 {
 			t.Errorf("attempt %d, want 2", taken.Attempt)
 		}
-		if err := h.Finish(t.Context(), lost, store.RequestUpdate{}, nil, topology.AIAnalysis); !errors.Is(err, store.ErrLostClaim) {
+		if err := h.Finish(t.Context(), lost, store.Outcome{Next: topology.AIAnalysis}); !errors.Is(err, store.ErrLostClaim) {
 			t.Errorf("finish of the lost claim: %v", err)
 		}
 		if _, err := h.Fail(t.Context(), lost, "late", true, maxAttempts); !errors.Is(err, store.ErrLostClaim) {
 			t.Errorf("failure of the lost claim: %v", err)
 		}
-		if err := h.Finish(t.Context(), taken, store.RequestUpdate{}, nil, topology.AIAnalysis); err != nil {
+		if err := h.Finish(t.Context(), taken, store.Outcome{Next: topology.AIAnalysis}); err != nil {
 			t.Errorf("finish of the live claim: %v", err)
 		}
 	})
@@ -361,7 +361,7 @@ func TestFailures(t *testing.T) {
 		id := accept(t, db, storetest.Acme, "F6")
 		c := claim(t, h, id, topology.AudioProcessing, store.Claimed)
 		clk.advance(lease + time.Second)
-		if err := h.Finish(t.Context(), c, store.RequestUpdate{}, nil, ""); err != nil {
+		if err := h.Finish(t.Context(), c, store.Outcome{}); err != nil {
 			t.Error(err)
 		}
 		if s := status(t, h, id); s != store.StatusCompleted {
@@ -392,7 +392,7 @@ func TestIsolation(t *testing.T) {
 		}
 		return r, stages(t, victim, id), recordings
 	}
-	if err := victim.Finish(t.Context(), c, store.RequestUpdate{}, &store.Recording{RecordingID: "r", CallID: "CAL1", StorageURL: "gs://a"}, topology.AIAnalysis); err != nil {
+	if err := victim.Finish(t.Context(), c, store.Outcome{Recording: &store.Recording{RecordingID: "r", CallID: "CAL1", StorageURL: "gs://a"}, Next: topology.AIAnalysis}); err != nil {
 		t.Fatal(err)
 	}
 	c2 := claim(t, victim, id, topology.AIAnalysis, store.Claimed)
@@ -405,7 +405,7 @@ func TestIsolation(t *testing.T) {
 			_, err := attacker.Claim(ctx, id, topology.AIAnalysis, lease, maxAttempts)
 			return err
 		},
-		"Finish": func(ctx context.Context) error { return attacker.Finish(ctx, c2, update, nil, "") },
+		"Finish": func(ctx context.Context) error { return attacker.Finish(ctx, c2, store.Outcome{Update: update}) },
 		"Fail": func(ctx context.Context) error {
 			_, err := attacker.Fail(ctx, c2, "x", true, maxAttempts)
 			return err
@@ -657,7 +657,7 @@ func TestSchemaAdoptsAnExistingDatabase(t *testing.T) {
 	// And it works on: the old tenant's next call goes its way.
 	id := accept(t, db, "old", "CAL1")
 	c := claim(t, db.Tenant("old"), id, topology.AudioProcessing, store.Claimed)
-	if err := db.Tenant("old").Finish(t.Context(), c, store.RequestUpdate{}, nil, ""); err != nil {
+	if err := db.Tenant("old").Finish(t.Context(), c, store.Outcome{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -113,7 +113,13 @@ func (t *Tenant) TakeUp(ctx context.Context, requestID string, stage topology.St
 		values := t.stageKey(requestID, stage)
 		values["sweeps"] = row.Sweeps + 1
 		values["sweep_after"] = now.Add(patience(unsentGrace, row.Sweeps))
-		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
+		mutations, err := t.insertEntries(requestID, stage, "", []Entry{
+			{Action: ActionTakenUp, Reason: "nobody was working on the stage", Details: map[string]any{"state": row.State, "generation": taken.Generation}},
+		})
+		if err != nil {
+			return err
+		}
+		return tx.BufferWrite(append(mutations, spanner.UpdateMap("request_stages", values)))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take up %s of request %s: %w", stage, requestID, err)
