@@ -27,11 +27,11 @@ type Core struct {
 // Runtime the result is good for previews only: it checks and plans, and has
 // nothing to make anything with.
 func Kinds(env Env, core Core, runtime Runtime) []Kind {
-	return slices.Concat(CoreKinds(env, core), RuntimeKinds(runtime), ObservabilityKinds())
+	return obeyKeys(env, core.IAM, slices.Concat(CoreKinds(env, core), RuntimeKinds(runtime), ObservabilityKinds()))
 }
 
-// CoreKinds describes identities and grants, Secret Manager, Cloud Storage and
-// Spanner.
+// CoreKinds describes identities and grants, keys, sinks, Secret Manager, Cloud
+// Storage and Spanner.
 func CoreKinds(env Env, core Core) []Kind {
 	if core.Notice == nil {
 		core.Notice = func(string) {}
@@ -39,6 +39,9 @@ func CoreKinds(env Env, core Core) []Kind {
 	return slices.Concat(
 		recordedKinds(env, core.IAM),
 		grantKinds(core.IAM),
+		iamKinds(),
+		kmsKinds(),
+		loggingKinds(env),
 		secretKinds(core.Secrets),
 		storageKinds(core.Storage),
 		spannerKinds(core.Spanner, core.Notice),

@@ -131,6 +131,7 @@ var agents = map[string]string{
 	"artifactregistry.googleapis.com": "gcp-sa-artifactregistry",
 	"storage.googleapis.com":          "gs-project-accounts",
 	"compute.googleapis.com":          "compute-system",
+	"documentai.googleapis.com":       "gcp-sa-prod-dai-core",
 }
 
 // serviceAgent returns the account as which a Google service acts in a
@@ -164,6 +165,8 @@ func grantKinds(policy *iam.Policy) []Kind {
 			func(in Object) string { return str(in, "serviceAccountId") }, []string{"serviceAccountId"}),
 		grantKind(policy, "gcp:storage/bucketIAMMember:BucketIAMMember", "storage.googleapis.com", none,
 			func(in Object) string { return "projects/_/buckets/" + base(str(in, "bucket")) }, []string{"bucket"}),
+		grantKind(policy, "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", "cloudkms.googleapis.com", none,
+			func(in Object) string { return str(in, "cryptoKeyId") }, []string{"cryptoKeyId"}),
 		grantKind(policy, "gcp:secretmanager/secretIamMember:SecretIamMember", "secretmanager.googleapis.com", inProject,
 			in("secrets", "secretId"), []string{"secretId"}),
 		grantKind(policy, "gcp:cloudtasks/queueIamMember:QueueIamMember", "cloudtasks.googleapis.com", inLocation,

@@ -15,8 +15,10 @@ import (
 func secretKinds(secrets *secretmanager.Service) []Kind {
 	secret := Kind{
 		Type: "gcp:secretmanager/secret:Secret", Mode: Live,
-		Required:  []string{"replication", "secretId"},
-		Replace:   []string{"project", "replication", "secretId"},
+		Required: []string{"replication", "secretId"},
+		// A replica's key can change in place; the schema says so of no other
+		// part of the replication.
+		Replace:   []string{"project", "replication.auto", "replication.userManaged.replicas.location", "secretId"},
 		Computed:  []string{"createTime", "name"},
 		Normalize: inProject,
 		Validate: func(in Object, unknown map[string]bool) []Failure {

@@ -160,6 +160,9 @@ func bucketOf(in Object) *api.Bucket {
 	if p := nested(in, "softDeletePolicy"); p["retentionDurationSeconds"] != nil {
 		b.SoftDeletePolicy = &api.BucketSoftDeletePolicy{RetentionDurationSeconds: int64(number(p, "retentionDurationSeconds"))}
 	}
+	if e := str(nested(in, "encryption"), "defaultKmsKeyName"); e != "" {
+		b.Encryption = &api.BucketEncryption{DefaultKmsKeyName: e}
+	}
 	if v := nested(in, "versioning"); v != nil {
 		b.Versioning = &api.BucketVersioning{Enabled: boolean(v, "enabled")}
 	}

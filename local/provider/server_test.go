@@ -248,7 +248,7 @@ func TestDiff(t *testing.T) {
 		},
 		{name: "another id", typ: bucketType, old: Object{"name": "a"}, new: Object{"name": "b"}, want: kinds{"name": "UPDATE_REPLACE"}, replaces: []string{"name"}},
 		{name: "the same id", typ: bucketType, old: Object{"name": "a", "location": "US"}, new: Object{"name": "a", "location": "EU"}, want: kinds{"location": "UPDATE_REPLACE"}, replaces: []string{"location"}, first: true},
-		{name: "inside a replacing property", typ: secretType, old: Object{"secretId": "s", "replication": Object{"auto": Object{}}}, new: Object{"secretId": "s", "replication": Object{"userManaged": Object{}}},
+		{name: "inside a replacing property", typ: secretType, old: Object{"secretId": "s", "replication": Object{"auto": Object{}}}, new: Object{"secretId": "s", "replication": Object{"userManaged": Object{"replicas": []any{Object{"location": "eu"}}}}},
 			want: kinds{"replication.auto": "DELETE_REPLACE", "replication.userManaged": "ADD_REPLACE"}, replaces: []string{"replication"}, first: true},
 		{name: "not known yet", typ: secretType, old: Object{"secretId": "s"}, new: Object{"secretId": unknownValue, "labels": unknownValue},
 			want: kinds{"secretId": "UPDATE_REPLACE", "labels": "ADD"}, replaces: []string{"secretId"}},
