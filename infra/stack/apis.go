@@ -14,6 +14,8 @@ const (
 	apiBudgets         = "billingbudgets.googleapis.com"
 	apiArtifacts       = "artifactregistry.googleapis.com"
 	apiIAM             = "iam.googleapis.com"
+	apiKMS             = "cloudkms.googleapis.com"
+	apiLogging         = "logging.googleapis.com"
 	apiResourceManager = "cloudresourcemanager.googleapis.com"
 	apiRun             = "run.googleapis.com"
 	apiScheduler       = "cloudscheduler.googleapis.com"
@@ -35,6 +37,12 @@ func (p *program) registerAPIs() error {
 	}
 	for _, w := range catalog {
 		apis = append(apis, w.apis...)
+	}
+	if p.cfg.Keys.Enabled {
+		apis = append(apis, apiKMS)
+	}
+	if p.cfg.Audit.Enabled {
+		apis = append(apis, apiLogging)
 	}
 	if p.cfg.Budget.BillingAccount != "" {
 		apis = append(apis, apiBudgets)

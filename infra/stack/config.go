@@ -35,6 +35,9 @@ type Config struct {
 
 	Spanner   SpannerConfig                  `json:"spanner"`
 	Audio     AudioConfig                    `json:"audio"`
+	Exports   ExportsConfig                  `json:"exports"`
+	Audit     AuditConfig                    `json:"audit"`
+	Keys      KeysConfig                     `json:"keys"`
 	Image     ImageConfig                    `json:"image"`
 	Services  map[string]Size                `json:"services"`
 	Queues    map[topology.Stage]QueueConfig `json:"queues"`
@@ -186,7 +189,12 @@ func defaults() *Config {
 	c := &Config{
 		Spanner: SpannerConfig{Database: "agent_platform", VersionDays: 7, ProcessingUnits: 100},
 		Audio:   AudioConfig{NearlineDays: 30, ColdlineDays: 180, SoftDeleteDays: 7},
-		Image:   ImageConfig{Platform: "linux/amd64"},
+		Exports: ExportsConfig{DeleteDays: 30},
+		Audit:   AuditConfig{RetentionDays: 400, ColdlineDays: 90},
+		Keys: KeysConfig{
+			Ring: app, Rotation: seconds(90 * 24 * 3600), ProtectionLevel: "SOFTWARE", DestroyAfter: seconds(30 * 24 * 3600), Protect: true,
+		},
+		Image: ImageConfig{Platform: "linux/amd64"},
 		// Audio is slow and Speech has a request quota per minute; the others
 		// follow.
 		Queues:    map[topology.Stage]QueueConfig{},
@@ -300,6 +308,12 @@ func (c *Config) fillIn() {
 	if c.Audio.Bucket == "" && c.Project != "" {
 		c.Audio.Bucket = c.Project + "-tenant-audio-files"
 	}
+	if c.Exports.Bucket == "" && c.Project != "" {
+		c.Exports.Bucket = c.Project + "-" + app + "-exports"
+	}
+	if c.Audit.Bucket == "" && c.Project != "" {
+		c.Audit.Bucket = c.Project + "-" + app + "-access-logs"
+	}
 	if c.Spanner.InstanceConfig == "" {
 		c.Spanner.InstanceConfig = "regional-" + c.Region
 	}
@@ -316,6 +330,7 @@ func (c *Config) fillIn() {
 
 var (
 	instanceID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}[a-z0-9]$`)
+	keyRingID  = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,63}$`)
 	databaseID = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,28}[a-z0-9]$`)
 	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9]$`)
 )
@@ -334,6 +349,9 @@ func (c *Config) validate(errs *problems) {
 	c.Spanner.validate(errs)
 	c.Audio.validate(errs)
 	c.Budget.validate(errs)
+	c.Keys.validate(c, errs)
+	c.Exports.validate(errs)
+	c.Audit.validate(errs)
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		path := "ingestion:services." + name
 		if w := find(name); w == nil {
@@ -418,18 +436,13 @@ func (s SpannerConfig) validate(errs *problems) {
 
 func (a AudioConfig) validate(errs *problems) {
 	const path = "ingestion:audio"
-	if a.Bucket != "" && !bucketName.MatchString(a.Bucket) {
-		errs.add(path+".bucket", "must be a bucket name (3-63 of a-z, 0-9, -, _, .), not %q", a.Bucket)
-	}
+	validateBucket(path, a.Bucket, a.SoftDeleteDays, errs)
 	const maxRetentionDays = 36500 // Cloud Storage: 100 years
 	if a.RetentionDays < 0 || a.RetentionDays > maxRetentionDays {
 		errs.add(path+".retentionDays", "must be 0 to %d, not %d", maxRetentionDays, a.RetentionDays)
 	}
 	if a.LockRetention && a.RetentionDays == 0 {
 		errs.add(path+".lockRetention", "needs retentionDays")
-	}
-	if a.SoftDeleteDays != 0 && (a.SoftDeleteDays < 7 || a.SoftDeleteDays > 90) {
-		errs.add(path+".softDeleteDays", "must be 0 or 7 to 90, not %d", a.SoftDeleteDays)
 	}
 	if a.ColdlineDays != 0 && a.ColdlineDays <= a.NearlineDays {
 		errs.add(path+".coldlineDays", "must be more than nearlineDays (%d), not %d", a.NearlineDays, a.ColdlineDays)

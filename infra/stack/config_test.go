@@ -130,6 +130,13 @@ func TestMistakes(t *testing.T) {
 		{"schedule's zone", set("schedules", "sweeper", "timeZone", "Mars/Base"), []string{"ingestion:schedules.sweeper.timeZone: must be"}},
 		{"unknown schedule", set("schedules", "intake-api", "cron", "* * * * *"), []string{"ingestion:schedules.intake-api: no such schedule"}},
 		{"budget", set("budget", "", "billingAccount", "mine"), []string{"ingestion:budget.billingAccount: must have", "ingestion:budget.projectNumber: must be"}},
+		{"key of the database", func(t *testing.T, s *settings) {
+			s.edit(t, "ingestion:spanner", func(m map[string]any) { m["createInstance"] = false })
+			s.edit(t, "ingestion:keys", func(m map[string]any) { m["enabled"], m["spanner"], m["rotation"] = true, true, "1h" })
+		}, []string{"ingestion:keys.rotation: must be at least 24h", "ingestion:keys.spanner: cannot be given to the database of an existing instance"}},
+		{"key without keys", set("keys", "", "tasks", true), []string{"ingestion:keys.tasks: needs keys.enabled"}},
+		{"exports", set("exports", "", "deleteDays", 0), []string{"ingestion:exports.deleteDays: must be at least 1"}},
+		{"audit", set("audit", "", "coldlineDays", 500), []string{"ingestion:audit.coldlineDays: must be 1 or more and less than"}},
 		{"speech location", set("speech", "", "location", "us-central1"),
 			[]string{"ingestion:speech.location: chirp_3 is not served from us-central1"}},
 		{"processing units", set("spanner", "", "processingUnits", 150), []string{"ingestion:spanner.processingUnits: must be"}},

@@ -178,6 +178,15 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 		id = "projects/" + project + "/secrets/" + str("secretId")
 	case "gcp:spanner/database:Database":
 		id = str("instance") + "/" + str("name")
+	case "gcp:kms/keyRing:KeyRing":
+		id = "projects/" + project + "/locations/" + str("location") + "/keyRings/" + str("name")
+	case "gcp:kms/cryptoKey:CryptoKey":
+		id = str("keyRing") + "/cryptoKeys/" + str("name")
+	case "gcp:projects/serviceIdentity:ServiceIdentity":
+		service, _, _ := strings.Cut(str("service"), ".")
+		set("email", "service-123456789012@gcp-sa-"+service+".iam.gserviceaccount.com")
+	case "gcp:logging/projectSink:ProjectSink":
+		set("writerIdentity", "serviceAccount:service-123456789012@gcp-sa-logging.iam.gserviceaccount.com")
 	case "gcp:apigateway/apiConfig:ApiConfig":
 		id = "projects/" + project + "/locations/global/apis/" + str("api") + "/configs/" + str("apiConfigId")
 	case "gcp:apigateway/gateway:Gateway":

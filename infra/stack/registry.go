@@ -14,6 +14,7 @@ func (p *program) registerRegistry() error {
 		Format:       pulumi.String("DOCKER"),
 		Description:  pulumi.String("Images of the ingestion platform's services, by digest."),
 		Labels:       p.labels("images"),
+		KmsKeyName:   p.key(registryKey),
 		// Images have no tags, so age decides; what a rollback could want is
 		// among the latest ten of each service, however old.
 		CleanupPolicies: artifactregistry.RepositoryCleanupPolicyArray{
@@ -33,7 +34,7 @@ func (p *program) registerRegistry() error {
 				},
 			},
 		},
-	}, p.needs(apiArtifacts))
+	}, p.needs(apiArtifacts), p.afterKey(registryKey))
 	p.registry = repository
 	return err
 }

@@ -72,18 +72,20 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 // registerSecret makes a secret with its value. Provider 7 has no write-only
 // secret data, so the value is in Pulumi's state too, encrypted.
 func (p *program) registerSecret(id string, value secret, labels pulumi.StringMap, opts ...pulumi.ResourceOption) (*secretmanager.Secret, error) {
+	replica := &secretmanager.SecretReplicationUserManagedReplicaArgs{Location: pulumi.String(p.cfg.Region)}
+	if e, ok := p.keys[secretsKey]; ok {
+		replica.CustomerManagedEncryption = &secretmanager.SecretReplicationUserManagedReplicaCustomerManagedEncryptionArgs{KmsKeyName: e.key.ID()}
+	}
 	s, err := secretmanager.NewSecret(p.ctx, id, &secretmanager.SecretArgs{
 		Project:  pulumi.String(p.cfg.Project),
 		SecretId: pulumi.String(id),
 		Labels:   labels,
 		Replication: &secretmanager.SecretReplicationArgs{
 			UserManaged: &secretmanager.SecretReplicationUserManagedArgs{
-				Replicas: secretmanager.SecretReplicationUserManagedReplicaArray{
-					&secretmanager.SecretReplicationUserManagedReplicaArgs{Location: pulumi.String(p.cfg.Region)},
-				},
+				Replicas: secretmanager.SecretReplicationUserManagedReplicaArray{replica},
 			},
 		},
-	}, append(opts, p.needs(apiSecrets))...)
+	}, append(opts, p.needs(apiSecrets), p.afterKey(secretsKey))...)
 	if err != nil {
 		return nil, err
 	}

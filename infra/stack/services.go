@@ -59,6 +59,7 @@ func (p *program) registerJob() error {
 			Labels:    p.labels(w.name),
 			Template: &cloudrunv2.JobTemplateTemplateArgs{
 				ServiceAccount: p.accounts[w.name].Email,
+				EncryptionKey:  p.key(runKey),
 				Timeout:        pulumi.String(size.Timeout.seconds()),
 				MaxRetries:     pulumi.Int(3),
 				Containers: cloudrunv2.JobTemplateTemplateContainerArray{
@@ -70,7 +71,7 @@ func (p *program) registerJob() error {
 				},
 			},
 		},
-	}, p.needs(apiRun), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.database}))
+	}, p.needs(apiRun), p.afterKey(runKey), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.database}))
 	return err
 }
 
@@ -158,6 +159,7 @@ func (p *program) registerService(w *workload) error {
 		Labels:   p.labels(w.name),
 		Template: &cloudrunv2.ServiceTemplateArgs{
 			ServiceAccount:                p.accounts[w.name].Email,
+			EncryptionKey:                 p.key(runKey),
 			Timeout:                       pulumi.String(size.Timeout.seconds()),
 			MaxInstanceRequestConcurrency: pulumi.Int(size.Concurrency),
 			ExecutionEnvironment:          pulumi.String(size.executionEnvironment()),
@@ -168,7 +170,7 @@ func (p *program) registerService(w *workload) error {
 			},
 			Containers: cloudrunv2.ServiceTemplateContainerArray{container},
 		},
-	}, p.needs(apiRun), p.needs(w.apis...), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.sync}))
+	}, p.needs(apiRun), p.needs(w.apis...), p.afterKey(runKey), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.sync}))
 	p.services[w.name] = service
 	return err
 }

@@ -50,7 +50,7 @@ func (p *program) registerDatabase() error {
 		p.instance, instance = made, made.Name
 	}
 
-	database, err := spanner.NewDatabase(p.ctx, "database", &spanner.DatabaseArgs{
+	args := &spanner.DatabaseArgs{
 		Project:                pulumi.String(p.cfg.Project),
 		Instance:               instance,
 		Name:                   pulumi.String(c.Database),
@@ -59,7 +59,11 @@ func (p *program) registerDatabase() error {
 		VersionRetentionPeriod: pulumi.String(fmt.Sprintf("%dd", c.VersionDays)),
 		EnableDropProtection:   pulumi.Bool(c.Protect),
 		DeletionProtection:     pulumi.Bool(c.Protect),
-	}, p.needs(apiSpanner), pulumi.Protect(c.Protect))
+	}
+	if e, ok := p.keys[spannerKey]; ok {
+		args.EncryptionConfig = &spanner.DatabaseEncryptionConfigArgs{KmsKeyName: e.key.ID()}
+	}
+	database, err := spanner.NewDatabase(p.ctx, "database", args, p.needs(apiSpanner), p.afterKey(spannerKey), pulumi.Protect(c.Protect))
 	if err != nil {
 		return err
 	}

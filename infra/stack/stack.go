@@ -36,6 +36,7 @@ type program struct {
 	accounts map[string]*serviceaccount.Account
 	grants   map[string][]pulumi.Resource // by account: what it must hold before it can work
 
+	keys     map[string]encryption // by use; empty without keys
 	registry *artifactregistry.Repository
 	images   func() (imageSet, error)
 	instance *spanner.Instance // nil if the stack uses an existing one
@@ -76,6 +77,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 		apis:     map[string]*projects.Service{},
 		accounts: map[string]*serviceaccount.Account{},
 		grants:   map[string][]pulumi.Resource{},
+		keys:     map[string]encryption{},
 		queues:   map[topology.Stage]*cloudtasks.Queue{},
 		services: map[string]*cloudrunv2.Service{},
 		invokers: map[string]*cloudrunv2.ServiceIamMember{},
@@ -84,6 +86,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 	for _, register := range []func() error{
 		p.registerAPIs,
 		p.registerAccounts,
+		p.registerKeys,
 		p.registerRegistry,
 		p.registerDatabase,
 		p.registerStorage,
@@ -94,6 +97,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 		p.registerServices,
 		p.registerSchedules,
 		p.registerGateway,
+		p.registerAudit,
 		p.registerBudgets,
 	} {
 		if err := register(); err != nil {

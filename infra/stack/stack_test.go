@@ -422,7 +422,7 @@ func TestEverySecretHasAReader(t *testing.T) {
 func TestAPIsComeFirst(t *testing.T) {
 	apis := map[string]string{
 		"apigateway": apiGateway, "artifactregistry": apiArtifacts, "cloudrunv2": apiRun, "cloudscheduler": apiScheduler, "cloudtasks": apiTasks,
-		"projects": apiResourceManager, "secretmanager": apiSecrets, "serviceaccount": apiIAM, "spanner": apiSpanner, "storage": apiStorage,
+		"kms": apiKMS, "logging": apiLogging, "projects": apiResourceManager, "secretmanager": apiSecrets, "serviceaccount": apiIAM, "spanner": apiSpanner, "storage": apiStorage,
 	}
 	for _, stack := range stacks {
 		o := mustRun(t, deployable(t, stack))
@@ -440,6 +440,9 @@ func TestAPIsComeFirst(t *testing.T) {
 				continue
 			}
 			api := apis[module]
+			if r.Type == "gcp:projects/serviceIdentity:ServiceIdentity" {
+				api = field(r, "service").(string) // Service Usage makes it, once the service is enabled
+			}
 			if api == "" {
 				t.Errorf("%s: no API is known for it", r.key())
 				continue
