@@ -154,7 +154,7 @@ func TestStage(t *testing.T) {
 	if got.Decision != "out_of_area" || got.Status != store.StatusCompleted {
 		t.Errorf("decision %q, status %q", got.Decision, got.Status)
 	}
-	wantReasons := []string{"spam likelihood is unknown: the request was not analysed", "ZIP code 10001 is not in the service area"}
+	wantReasons := []string{"spam likelihood is unknown: the request was not analysed", "ZIP code 10001 is not in the service area: it is 2453.4 miles from 90210, the nearest area"}
 	if diff := cmp.Diff(wantReasons, got.DecisionReasons); diff != "" {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}

@@ -112,6 +112,25 @@ func TestMistakes(t *testing.T) {
 			[]string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be set"}},
 		{"misspelt tenant field", tenant(func(b map[string]any) { b["ofices"] = map[string]any{} }),
 			[]string{"ingestion:tenants.boost-marketing.ofices: unknown field; known are name, offices"}},
+		{"field mapping", tenant(func(b map[string]any) {
+			b["workflow"] = map[string]any{"crm_integration": map[string]any{"provider": "hubspot", "field_mapping": map[string]any{
+				"nickname": "firstname", "reasons": "hs_lead_score", "email": "hs_object_id"}}}
+		}), []string{
+			`ingestion:tenants.boost-marketing.workflow.crm_integration.field_mapping["email"]: property "hs_object_id" cannot be written`,
+			`ingestion:tenants.boost-marketing.workflow.crm_integration.field_mapping["nickname"]: unknown field "nickname"`,
+			`ingestion:tenants.boost-marketing.workflow.crm_integration.field_mapping["reasons"]: property "hs_lead_score" takes a value of type number`,
+		}},
+		{"field mapping of another provider", tenant(func(b map[string]any) {
+			offices := b["offices"].(map[string]any)
+			offices["main"].(map[string]any)["workflow"] = map[string]any{"crm_integration": map[string]any{"enabled": true, "provider": "salesforce"}}
+		}), []string{
+			// The tenant's mapping, which is for HubSpot.
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["lead_score"]: "hs_lead_score" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["name"]: "firstname" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["phone"]: "phone" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "Company"`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "LastName"`,
+		}},
 		{"audio locks", set("audio", "", "lockRetention", true),
 			[]string{"ingestion:audio.lockRetention: needs retentionDays", "ingestion:audio.forceDestroy: cannot go"}},
 		{"CPU and memory", set("services", "audio-processor", "memory", "1Gi"),

@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
+	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
@@ -61,6 +63,7 @@ func (c *Config) validateTenants(errs *problems) {
 			errs.addAll(err)
 			own = workflow.Default()
 		}
+		checkMapping(own.CRMIntegration, path, errs)
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			officePath := path + ".offices." + officeID
@@ -80,12 +83,29 @@ func (c *Config) validateTenants(errs *problems) {
 					errs.add(path+".secrets.callrailApiKey", "must be set: office %s has a CallRail company", officeID)
 				}
 			}
-			if _, err := workflow.Merge(own, o.Workflow, officePath+".workflow"); err != nil {
+			if merged, err := workflow.Merge(own, o.Workflow, officePath+".workflow"); err != nil {
 				errs.addAll(err)
+			} else if o.changesCRM() {
+				checkMapping(merged.CRMIntegration, officePath, errs)
 			}
 		}
 	}
 }
+
+// checkMapping checks that a provider takes what a workflow maps to it. A
+// mapping that is being prepared, with the CRM still off, is checked as well.
+func checkMapping(c workflow.CRMIntegration, path string, errs *problems) {
+	if c.Provider == "" || !c.Enabled && len(c.FieldMapping) == 0 {
+		return
+	}
+	for _, err := range crm.Check(c.FieldMapping, c.Provider) {
+		errs.addAll(fmt.Errorf("%s.workflow.crm_integration.%w", path, err))
+	}
+}
+
+// changesCRM reports whether an office has CRM settings of its own: its
+// tenant's are checked with the tenant.
+func (o OfficeConfig) changesCRM() bool { return o.Workflow["crm_integration"] != nil }
 
 func (o OfficeConfig) hasCallRail() bool {
 	return o.CallRailCompanyID != "" || o.CallRailCompanyResourceID != ""

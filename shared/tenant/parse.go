@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+
+	"ingestion.internal/shared/workflow"
 )
 
 // States of a tenant in the manifest.
@@ -22,12 +24,25 @@ var (
 // ValidID tells whether id can be a tenant's.
 func ValidID(id string) bool { return tenantID.MatchString(id) }
 
-// Parse reads a manifest and reports every mistake in it at once. A manifest
-// without the list of tenants is a mistake, an empty list is not.
+// document is a manifest whose workflows are not decoded yet: the outer fields
+// hide those that they are named like.
+type document struct {
+	Tenants []struct {
+		Tenant
+		Offices []struct {
+			Office
+			Workflow json.RawMessage `json:"workflow"`
+		} `json:"offices"`
+	} `json:"tenants"`
+}
+
+// Parse reads a manifest and reports every mistake in it at once, those of the
+// workflows by their schema. A manifest without the list of tenants is a
+// mistake, an empty list is not.
 func Parse(data []byte) (Manifest, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	var m Manifest
+	var m document
 	if err := dec.Decode(&m); err != nil {
 		return Manifest{}, fmt.Errorf("tenant manifest: %w", err)
 	}
@@ -41,6 +56,7 @@ func Parse(data []byte) (Manifest, error) {
 	fail := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("tenant manifest: "+format, args...))
 	}
+	parsed := Manifest{Tenants: []Tenant{}}
 	tenants := map[string]bool{}
 	companies := map[string]string{}
 	for i, t := range m.Tenants {
@@ -55,6 +71,8 @@ func Parse(data []byte) (Manifest, error) {
 			fail("tenants[%d] (%s): bad state %q", i, t.ID, t.State)
 		}
 		offices := map[string]bool{}
+		entry := t.Tenant
+		entry.Offices = nil
 		for j, o := range t.Offices {
 			where := fmt.Sprintf("%s/%s", t.ID, o.ID)
 			if !officeID.MatchString(o.ID) {
@@ -64,6 +82,12 @@ func Parse(data []byte) (Manifest, error) {
 				fail("tenants[%d].offices[%d]: %q is there twice", i, j, o.ID)
 			}
 			offices[o.ID] = true
+			office := o.Office
+			var err error
+			if office.Workflow, err = workflow.Parse(o.Workflow, fmt.Sprintf("tenant manifest: tenants[%d].offices[%d].workflow", i, j)); err != nil {
+				errs = append(errs, err)
+			}
+			entry.Offices = append(entry.Offices, office)
 			if t.State != Active || o.CallRailCompanyID == "" {
 				continue
 			}
@@ -72,9 +96,10 @@ func Parse(data []byte) (Manifest, error) {
 			}
 			companies[o.CallRailCompanyID] = where
 		}
+		parsed.Tenants = append(parsed.Tenants, entry)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Manifest{}, err
 	}
-	return m, nil
+	return parsed, nil
 }

@@ -17,6 +17,14 @@ func TestParse(t *testing.T) {
 		"two_values": {`{"tenants":[]} {}`, []string{"more than one JSON value"}},
 		"not_json":   {`x`, []string{"invalid character"}},
 		"unknown":    {`{"tenants":[],"more":1}`, []string{`unknown field "more"`}},
+		"workflow_by_its_schema": {
+			`{"tenants":[{"id":"acme","name":"A","state":"active","offices":[{"id":"o","workflow":{"service_area":{"enabled":true,"buffer":3}}},{"id":"p","workflow":[]}]}]}`,
+			[]string{
+				"tenants[0].offices[0].workflow.service_area.buffer: unknown field",
+				"tenants[0].offices[0].workflow.service_area.allowed_areas: must list at least one area",
+				"tenants[0].offices[1].workflow: must be an object, not a list",
+			},
+		},
 		"five_at_once": {
 			`{"tenants":[{"id":"A","state":"active"},{"id":"bb","state":"odd"},{"id":"bb","state":"active","offices":[{"id":"o","callrailCompanyId":"1"},{"id":"o","callrailCompanyId":"1"},{"id":"/"}]}]}`,
 			[]string{

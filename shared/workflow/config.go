@@ -2,8 +2,16 @@
 // configuration of it and the decision it leads to. It is pure: no I/O.
 package workflow
 
+// Methods of finding out where a customer is, the values of
+// service_area.validation_method.
+const (
+	MethodZIP     = "zip_code" // by the postal code alone
+	MethodGeocode = "geocode"  // by the address, where the postal code settles nothing
+)
+
 // Config is a tenant's workflow_config, in the JSON shape of the owner's
-// description. Every field has a default, see Default.
+// description. Every field has a default, see [Default]; what the fields may
+// hold is said by the [Schema], and what they do in docs/workflow.md.
 type Config struct {
 	CommunicationDetection CommunicationDetection `json:"communication_detection"`
 	Validation             Validation             `json:"validation"`
@@ -41,15 +49,15 @@ type SpamDetection struct {
 // ServiceArea configures where the tenant works.
 type ServiceArea struct {
 	Enabled          bool     `json:"enabled"`
-	ValidationMethod string   `json:"validation_method"` // "zip_code"
-	AllowedAreas     []string `json:"allowed_areas"`     // 5-digit ZIP codes
-	BufferMiles      float64  `json:"buffer_miles"`
+	ValidationMethod string   `json:"validation_method"` // MethodZIP or MethodGeocode
+	AllowedAreas     []string `json:"allowed_areas"`     // ZIP codes of 5 digits, Canadian prefixes of 3 characters
+	BufferMiles      float64  `json:"buffer_miles"`      // around the ZIP codes in AllowedAreas
 }
 
 // CRMIntegration configures the push of leads to the tenant's CRM.
 type CRMIntegration struct {
 	Enabled         bool              `json:"enabled"`
-	Provider        string            `json:"provider"`
+	Provider        string            `json:"provider"` // one of Providers, "" while not enabled
 	FieldMapping    map[string]string `json:"field_mapping"`
 	PushImmediately bool              `json:"push_immediately"`
 }
@@ -63,5 +71,8 @@ type EmailNotifications struct {
 
 // EmailConditions says which leads are mailed.
 type EmailConditions struct {
-	MinLeadScore int `json:"min_lead_score"`
+	MinLeadScore int `json:"min_lead_score"` // 0-100
 }
+
+// Providers are the values of crm_integration.provider.
+var Providers = []string{"hubspot", "mcp", "salesforce", "webhook"}

@@ -1,11 +1,6 @@
 package workflow
 
-import (
-	"fmt"
-	"regexp"
-	"slices"
-	"strings"
-)
+import "fmt"
 
 // Outcome is what a request's decision says, the value of requests.decision.
 type Outcome string
@@ -29,6 +24,8 @@ type Decision struct {
 type Input struct {
 	SpamLikelihood *float64 // 0-100, nil where the request was not analysed
 	PostalCode     string   // as it came in, "" if unknown
+	Place          *Place   // where the address is, if NeedsPlace and it was found
+	PlaceProblem   string   // why it was not found, for the decision's reasons; "" if there is no address
 	MissingContent string   // why there was nothing to analyse but the request's details; "" if there was
 }
 
@@ -80,47 +77,10 @@ func spamGate(cfg Config, in Input) (Outcome, string) {
 	return "", fmt.Sprintf("spam likelihood %g is below the threshold %d", *in.SpamLikelihood, spam.ConfidenceThreshold)
 }
 
-// serviceAreaGate holds back what is outside the tenant's ZIP codes. It knows
-// no distances: the list is exact, and where the tenant asks for a buffer
-// around it the reason says that it was not applied.
-func serviceAreaGate(cfg Config, in Input) (Outcome, string) {
-	area := cfg.ServiceArea
-	if !area.Enabled {
-		return "", "service area is off"
-	}
-	if strings.TrimSpace(in.PostalCode) == "" {
-		return NeedsReview, "no ZIP code is known, so the service area could not be checked"
-	}
-	zip, ok := NormalizeZIP(in.PostalCode)
-	if !ok {
-		return NeedsReview, fmt.Sprintf("%.20q is no US ZIP code, so the service area could not be checked", in.PostalCode)
-	}
-	if slices.Contains(area.AllowedAreas, zip) {
-		return "", fmt.Sprintf("ZIP code %s is in the service area", zip)
-	}
-	if area.BufferMiles > 0 {
-		return OutOfArea, fmt.Sprintf("ZIP code %s is not in the service area's list; the buffer of %g miles was not applied: distances are not measured yet", zip, area.BufferMiles)
-	}
-	return OutOfArea, fmt.Sprintf("ZIP code %s is not in the service area", zip)
-}
-
 // contentGate sends to a person what could not be heard or read.
 func contentGate(_ Config, in Input) (Outcome, string) {
 	if in.MissingContent == "" {
 		return "", ""
 	}
 	return NeedsReview, "analysed without the conversation: " + in.MissingContent
-}
-
-// zipPlusFour is a ZIP code with or without its four-digit add-on.
-var zipPlusFour = regexp.MustCompile(`^([0-9]{5})(?:[- ]?[0-9]{4})?$`)
-
-// NormalizeZIP reduces a US ZIP or ZIP+4 code, as people write it, to its five
-// digits; false if it is neither.
-func NormalizeZIP(postalCode string) (string, bool) {
-	m := zipPlusFour.FindStringSubmatch(strings.TrimSpace(postalCode))
-	if m == nil {
-		return "", false
-	}
-	return m[1], true
 }

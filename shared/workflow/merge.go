@@ -4,34 +4,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
-	"net/mail"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-// Limits of what a configuration may say.
-const (
-	maxAllowedAreas = 20_000 // every ZIP code of several states; the whole country has about 41,000
-	maxRecipients   = 50
-	maxBufferMiles  = 500
-)
-
-// Providers are the values of crm_integration.provider.
-var Providers = []string{"hubspot", "mcp", "salesforce", "webhook"}
-
-// zipCode is the form of an entry of service_area.allowed_areas.
-var zipCode = regexp.MustCompile(`^[0-9]{5}$`)
-
-// modelName is the form of a Gemini model id, without a path.
-var modelName = regexp.MustCompile(`^[a-z][a-z0-9.-]{1,62}[a-z0-9]$`)
-
 // Default is the workflow of a tenant that configures nothing: calls are
 // transcribed and analysed, spam is held back, and nothing that needs the
-// tenant's own data (service area, CRM, recipients) is on.
+// tenant's own data (service area, CRM, recipients) is on. The [Schema] names
+// the same defaults.
 func Default() Config {
 	return Config{
 		CommunicationDetection: CommunicationDetection{
@@ -44,9 +28,9 @@ func Default() Config {
 			},
 		},
 		Validation:         Validation{SpamDetection: SpamDetection{Enabled: true, ConfidenceThreshold: 75}},
-		ServiceArea:        ServiceArea{ValidationMethod: "zip_code"},
-		CRMIntegration:     CRMIntegration{PushImmediately: true},
-		EmailNotifications: EmailNotifications{Conditions: EmailConditions{MinLeadScore: 30}},
+		ServiceArea:        ServiceArea{ValidationMethod: MethodZIP, AllowedAreas: []string{}},
+		CRMIntegration:     CRMIntegration{FieldMapping: map[string]string{}, PushImmediately: true},
+		EmailNotifications: EmailNotifications{Recipients: []string{}, Conditions: EmailConditions{MinLeadScore: 30}},
 	}
 }
 
@@ -60,133 +44,138 @@ func (c Config) Phone() PhoneProcessing {
 }
 
 // Parse reads a workflow_config document over the defaults, as strictly as
-// [Merge]. Empty input is the default.
-func Parse(data []byte) (Config, error) {
+// [Merge]. path stands before the place of a mistake. Empty input is the
+// default.
+func Parse(data []byte, path string) (Config, error) {
 	if len(data) == 0 {
 		return Default(), nil
 	}
 	dec := json.NewDecoder(strings.NewReader(string(data)))
 	dec.UseNumber()
-	var override map[string]any
-	if err := dec.Decode(&override); err != nil {
-		return Config{}, fmt.Errorf("workflow_config: %w", err)
+	var document any
+	if err := dec.Decode(&document); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if dec.More() {
-		return Config{}, errors.New("workflow_config: more than one JSON value")
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Config{}, errors.New(path + ": more than one JSON value")
 	}
-	return Merge(Default(), override, "workflow_config")
+	override, ok := document.(map[string]any)
+	if !ok {
+		return Config{}, fmt.Errorf("%s: must be an object, not %s", path, describe(document))
+	}
+	return Merge(Default(), override, path)
 }
 
 // Merge lays override, decoded from JSON or YAML, over base and checks the
-// result. Objects merge field by field; lists and field_mapping replace what
-// base has. The result has to be valid by itself, so an override may not
-// switch something on and leave it to a later one to complete it.
+// result by the [Schema]. Objects merge field by field; lists and
+// field_mapping replace what base has. The result has to be valid by itself,
+// so an override may not switch something on and leave it to a later one to
+// complete it. A nil override changes nothing.
 //
 // Every mistake is reported, joined, each with its place below path: unknown
-// fields, wrong types, values out of range.
+// fields, wrong types, values out of range. base and override are left alone.
 func Merge(base Config, override map[string]any, path string) (Config, error) {
-	merged := base.clone()
+	document := lay(document(reflect.ValueOf(base)), override, root.fields()).(map[string]any)
 	var errs []error
-	overlay(reflect.ValueOf(&merged).Elem(), override, path, &errs)
-	errs = append(errs, merged.violations(path)...)
+	root.check(document, path, func(path, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	})
 	if len(errs) > 0 {
 		return Config{}, errors.Join(errs...)
 	}
+	var merged Config
+	assign(reflect.ValueOf(&merged).Elem(), document)
 	return merged, nil
 }
 
-// clone copies c so that it shares no list or map with the copy.
-func (c Config) clone() Config {
-	c.ServiceArea.AllowedAreas = slices.Clone(c.ServiceArea.AllowedAreas)
-	c.EmailNotifications.Recipients = slices.Clone(c.EmailNotifications.Recipients)
-	c.CRMIntegration.FieldMapping = maps.Clone(c.CRMIntegration.FieldMapping)
-	return c
+// lay returns over laid upon under. Objects with named fields merge; all else
+// is replaced whole, also by values that the schema will refuse.
+func lay(under, over any, schema *node) any {
+	object, ok := over.(map[string]any)
+	if !ok || schema == nil || len(schema.Properties) == 0 {
+		return over
+	}
+	merged := maps.Clone(under.(map[string]any))
+	for key, value := range object {
+		property := schema.Properties[key]
+		if property == nil {
+			merged[key] = value
+			continue
+		}
+		merged[key] = lay(merged[key], value, property)
+	}
+	return merged
 }
 
-// overlay sets dst to value. The kinds are those that occur in Config.
-func overlay(dst reflect.Value, value any, path string, errs *[]error) {
-	fail := func(want string) {
-		*errs = append(*errs, fmt.Errorf("%s: must be %s, not %s", path, want, describe(value)))
+// document is v, a Config or a part of it, as decoded JSON. Lists and maps that
+// are nil stay out: there is nothing to merge with.
+func document(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Struct:
+		object := make(map[string]any, v.NumField())
+		for i := range v.NumField() {
+			if value := document(v.Field(i)); value != nil {
+				object[v.Type().Field(i).Tag.Get("json")] = value
+			}
+		}
+		return object
+	case reflect.Slice:
+		if v.IsNil() {
+			return nil
+		}
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = document(v.Index(i))
+		}
+		return list
+	case reflect.Map:
+		if v.IsNil() {
+			return nil
+		}
+		object := make(map[string]any, v.Len())
+		for _, key := range v.MapKeys() {
+			object[key.String()] = document(v.MapIndex(key))
+		}
+		return object
 	}
+	return v.Interface()
+}
+
+// assign sets dst, a Config or a part of it, to value, which the schema has
+// found valid. The kinds are those that occur in Config.
+func assign(dst reflect.Value, value any) {
 	switch dst.Kind() {
 	case reflect.Struct:
-		object, ok := value.(map[string]any)
-		if !ok {
-			// A nil top-level map is no override at all.
-			if value != nil {
-				fail("an object")
-			}
-			return
-		}
-		fields := map[string]reflect.Value{}
+		object := value.(map[string]any)
 		for i := range dst.NumField() {
-			fields[dst.Type().Field(i).Tag.Get("json")] = dst.Field(i)
-		}
-		for _, key := range slices.Sorted(maps.Keys(object)) {
-			field, ok := fields[key]
-			if !ok {
-				*errs = append(*errs, fmt.Errorf("%s.%s: unknown field; known are %s", path, key,
-					strings.Join(slices.Sorted(maps.Keys(fields)), ", ")))
-				continue
+			if field, ok := object[dst.Type().Field(i).Tag.Get("json")]; ok {
+				assign(dst.Field(i), field)
 			}
-			if object[key] == nil {
-				*errs = append(*errs, fmt.Errorf("%s.%s: must not be null; leave the field out for its default", path, key))
-				continue
-			}
-			overlay(field, object[key], path+"."+key, errs)
 		}
 	case reflect.Bool:
-		b, ok := value.(bool)
-		if !ok {
-			fail("true or false")
-			return
-		}
-		dst.SetBool(b)
+		dst.SetBool(value.(bool))
 	case reflect.Int:
-		f, ok := number(value)
-		if !ok || f != math.Trunc(f) || math.Abs(f) > 1<<31 {
-			fail("a whole number")
-			return
-		}
+		f, _ := number(value)
 		dst.SetInt(int64(f))
 	case reflect.Float64:
-		f, ok := number(value)
-		if !ok {
-			fail("a number")
-			return
-		}
+		f, _ := number(value)
 		dst.SetFloat(f)
 	case reflect.String:
-		s, ok := value.(string)
-		if !ok {
-			fail("a string")
-			return
-		}
-		dst.SetString(s)
-	case reflect.Slice: // of strings
-		list, ok := value.([]any)
-		if !ok {
-			fail("a list of strings")
-			return
-		}
-		out := reflect.MakeSlice(dst.Type(), len(list), len(list))
+		dst.SetString(value.(string))
+	case reflect.Slice:
+		list := value.([]any)
+		dst.Set(reflect.MakeSlice(dst.Type(), len(list), len(list)))
 		for i, item := range list {
-			overlay(out.Index(i), item, fmt.Sprintf("%s[%d]", path, i), errs)
+			assign(dst.Index(i), item)
 		}
-		dst.Set(out)
-	case reflect.Map: // of strings to strings
-		object, ok := value.(map[string]any)
-		if !ok {
-			fail("an object of strings")
-			return
-		}
-		out := reflect.MakeMapWithSize(dst.Type(), len(object))
+	case reflect.Map:
+		object := value.(map[string]any)
+		dst.Set(reflect.MakeMapWithSize(dst.Type(), len(object)))
 		for _, key := range slices.Sorted(maps.Keys(object)) {
 			item := reflect.New(dst.Type().Elem()).Elem()
-			overlay(item, object[key], path+"."+key, errs)
-			out.SetMapIndex(reflect.ValueOf(key), item)
+			assign(item, object[key])
+			dst.SetMapIndex(reflect.ValueOf(key), item)
 		}
-		dst.Set(out)
 	default:
 		panic("workflow: Config has a field of kind " + dst.Kind().String())
 	}
@@ -218,7 +207,7 @@ func number(value any) (float64, bool) {
 func describe(value any) string {
 	switch v := value.(type) {
 	case nil:
-		return "null"
+		return "null (leave the field out for its default)"
 	case string:
 		return fmt.Sprintf("the string %.40q", v)
 	case bool:
@@ -232,75 +221,4 @@ func describe(value any) string {
 		return fmt.Sprintf("the number %v (quote it if it is text)", f)
 	}
 	return fmt.Sprintf("%v", value)
-}
-
-// violations checks the values of a configuration of the right shape.
-func (c Config) violations(path string) []error {
-	var errs []error
-	fail := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s.%s: %s", path, field, fmt.Sprintf(format, args...)))
-	}
-
-	spam := c.Validation.SpamDetection
-	if spam.ConfidenceThreshold < 0 || spam.ConfidenceThreshold > 100 {
-		fail("validation.spam_detection.confidence_threshold", "must be 0 to 100, not %d", spam.ConfidenceThreshold)
-	}
-	if spam.MLModel != "" && !modelName.MatchString(spam.MLModel) {
-		fail("validation.spam_detection.ml_model", "%.80q is no model id such as gemini-3.5-flash-lite", spam.MLModel)
-	}
-
-	area := c.ServiceArea
-	if area.ValidationMethod != "zip_code" {
-		fail("service_area.validation_method", `must be "zip_code", not %.40q`, area.ValidationMethod)
-	}
-	if area.Enabled && len(area.AllowedAreas) == 0 {
-		fail("service_area.allowed_areas", "must list at least one ZIP code while service_area is enabled")
-	}
-	if len(area.AllowedAreas) > maxAllowedAreas {
-		fail("service_area.allowed_areas", "has %d entries; at most %d", len(area.AllowedAreas), maxAllowedAreas)
-	}
-	seen := map[string]int{}
-	for i, zip := range area.AllowedAreas {
-		field := fmt.Sprintf("service_area.allowed_areas[%d]", i)
-		if !zipCode.MatchString(zip) {
-			fail(field, "%.20q is no 5-digit ZIP code", zip)
-		} else if first, ok := seen[zip]; ok {
-			fail(field, "%s is already in the list, at [%d]", zip, first)
-		} else {
-			seen[zip] = i
-		}
-	}
-	if area.BufferMiles < 0 || area.BufferMiles > maxBufferMiles {
-		fail("service_area.buffer_miles", "must be 0 to %d, not %v", maxBufferMiles, area.BufferMiles)
-	}
-
-	crm := c.CRMIntegration
-	if crm.Provider != "" && !slices.Contains(Providers, crm.Provider) {
-		fail("crm_integration.provider", "must be one of %s, not %.40q", strings.Join(Providers, ", "), crm.Provider)
-	}
-	if crm.Enabled && crm.Provider == "" {
-		fail("crm_integration.provider", "must be set while crm_integration is enabled: one of %s", strings.Join(Providers, ", "))
-	}
-	for _, from := range slices.Sorted(maps.Keys(crm.FieldMapping)) {
-		if from == "" || strings.TrimSpace(crm.FieldMapping[from]) == "" {
-			fail("crm_integration.field_mapping", "maps %.40q to %.40q; neither side may be empty", from, crm.FieldMapping[from])
-		}
-	}
-
-	email := c.EmailNotifications
-	if email.Enabled && len(email.Recipients) == 0 {
-		fail("email_notifications.recipients", "must list at least one address while email_notifications is enabled")
-	}
-	if len(email.Recipients) > maxRecipients {
-		fail("email_notifications.recipients", "has %d entries; at most %d", len(email.Recipients), maxRecipients)
-	}
-	for i, recipient := range email.Recipients {
-		if addr, err := mail.ParseAddress(recipient); err != nil || addr.Address != recipient {
-			fail(fmt.Sprintf("email_notifications.recipients[%d]", i), "%.80q is no plain email address", recipient)
-		}
-	}
-	if score := email.Conditions.MinLeadScore; score < 0 || score > 100 {
-		fail("email_notifications.conditions.min_lead_score", "must be 0 to 100, not %d", score)
-	}
-	return errs
 }
