@@ -1,6 +1,7 @@
 // Command tenant-sync is the Cloud Run job that brings the tenants and offices
 // in Spanner to the manifest that the Pulumi program wrote. It deletes
-// nothing: a tenant or an office that left the manifest becomes inactive.
+// nothing: a tenant or an office that left the manifest becomes inactive. A
+// tenant that left it while it was active is refused, if the manifest says so.
 package main
 
 import (

@@ -51,10 +51,38 @@ func readManifest(ctx context.Context, objects *storage.Client, url string) (ten
 	return tenant.Parse(data)
 }
 
+// departed returns the ids of the tenants that the manifest no longer names.
+// If it protects tenants, one that is still active is an error: a tenant is
+// offboarded first. Tenants that are older than the platform are not its to
+// judge.
+func departed(present []store.TenantRow, manifest tenant.Manifest) ([]string, error) {
+	declared := map[string]bool{}
+	for _, t := range manifest.Tenants {
+		declared[t.ID] = true
+	}
+	var ids []string
+	var errs []error
+	for _, t := range present {
+		switch {
+		case declared[t.ID] || !t.Synced || t.Inactive():
+		case manifest.Protect && t.Status == tenant.Active:
+			errs = append(errs, fmt.Errorf("tenant %s is active and the config no longer names it: put it back with state: offboarded and deploy; after that it can be removed", t.ID))
+		default:
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids, errors.Join(errs...)
+}
+
 // sync brings the database to the manifest, each tenant in a transaction of
-// its own: one that fails does not keep the others back.
+// its own: one that fails does not keep the others back. A manifest that a
+// tenant must not have left changes nothing.
 func sync(ctx context.Context, db *store.DB, manifest tenant.Manifest) error {
-	active, err := db.Directory().ActiveTenants(ctx)
+	present, err := db.Directory().Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	gone, err := departed(present, manifest)
 	if err != nil {
 		return err
 	}
@@ -72,18 +100,13 @@ func sync(ctx context.Context, db *store.DB, manifest tenant.Manifest) error {
 			slog.InfoContext(ctx, change)
 		}
 	}
-	declared := map[string]bool{}
 	for _, t := range manifest.Tenants {
-		declared[t.ID] = true
 		tenantCtx, cancel := context.WithTimeout(ctx, tenantTimeout)
 		changes, err := db.Tenant(t.ID).Sync(tenantCtx, t)
 		cancel()
 		record(t.ID, changes, err)
 	}
-	for _, id := range active {
-		if declared[id] {
-			continue
-		}
+	for _, id := range gone {
 		tenantCtx, cancel := context.WithTimeout(ctx, tenantTimeout)
 		err := db.Tenant(id).Deactivate(tenantCtx)
 		cancel()

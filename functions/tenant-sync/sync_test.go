@@ -60,10 +60,7 @@ func TestTenantSync(t *testing.T) {
 	}
 	want := func(wantActive ...string) {
 		t.Helper()
-		active, err := db.Directory().ActiveTenants(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		active := storetest.ActiveTenants(t, db)
 		if diff := cmp.Diff(wantActive, active); diff != "" {
 			t.Errorf("active tenants (-want +got)\n%s", diff)
 		}
@@ -91,12 +88,31 @@ func TestTenantSync(t *testing.T) {
 	if _, err := db.Tenant("bolt").Accept(t.Context(), request, topology.AIAnalysis); err != nil {
 		t.Fatal(err)
 	}
-	logs, err = sync(tenant.Manifest{Tenants: manifest.Tenants[:1]})
+	without := tenant.Manifest{Protect: true, Tenants: manifest.Tenants[:1]}
+	if _, err = sync(without); err == nil || !strings.Contains(err.Error(), "tenant bolt is active") || !strings.Contains(err.Error(), "state: offboarded") {
+		t.Errorf("an active tenant vanished from a manifest that protects it: %v", err)
+	}
+	want("acme", "bolt")
+	offboarded := storetest.Manifest()
+	offboarded.Protect, offboarded.Tenants[1].State = true, tenant.Offboarded
+	logs, err = sync(offboarded)
+	wantLog(logs, err, "tenant updated", `"changes":1`)
+	want("acme")
+	logs, err = sync(without)
 	wantLog(logs, err, "tenant deactivated", `"changes":1`)
 	want("acme")
+	logs, err = sync(without)
+	wantLog(logs, err, `"changes":0`)
 	if _, err := db.Tenant("bolt").Request(t.Context(), request.RequestID); err != nil {
 		t.Errorf("data of a tenant that left: %v", err)
 	}
+	logs, err = sync(manifest)
+	wantLog(logs, err, `"changes":1`)
+	want("acme", "bolt")
+	// A disposable stack's manifest takes it at once.
+	logs, err = sync(tenant.Manifest{Tenants: manifest.Tenants[:1]})
+	wantLog(logs, err, "tenant deactivated", `"changes":1`)
+	want("acme")
 	logs, err = sync(manifest)
 	wantLog(logs, err, `"changes":1`)
 	want("acme", "bolt")

@@ -32,6 +32,7 @@ type Config struct {
 
 	LogLevel       string   `json:"logLevel"`
 	TenantCacheTTL duration `json:"tenantCacheTtl"`
+	Protect        bool     `json:"protect"` // nothing that holds data can be deleted or replaced; false: the stack is disposable
 
 	Spanner   SpannerConfig                  `json:"spanner"`
 	Audio     AudioConfig                    `json:"audio"`
@@ -54,7 +55,7 @@ type Config struct {
 	Tenants       map[string]TenantConfig `json:"tenants"`
 }
 
-// SpannerConfig says where the database is and how it is kept from harm.
+// SpannerConfig says where the database is and how large.
 type SpannerConfig struct {
 	Instance        string             `json:"instance"`
 	CreateInstance  bool               `json:"createInstance"` // false: the instance exists and is not this stack's
@@ -63,7 +64,6 @@ type SpannerConfig struct {
 	Autoscaling     *AutoscalingConfig `json:"autoscaling"` // instead of processingUnits
 	Database        string             `json:"database"`
 	VersionDays     int                `json:"versionRetentionDays"` // point-in-time recovery, 1-7
-	Protect         bool               `json:"protect"`              // drop protection, deletion protection and Pulumi's protect
 }
 
 // AutoscalingConfig bounds Spanner's own autoscaler.
@@ -187,6 +187,7 @@ func defaults() *Config {
 		MaxAttempts: 100, MinBackoff: seconds(5), MaxBackoff: seconds(300), MaxDoublings: 6,
 	}
 	c := &Config{
+		Protect: true,
 		Spanner: SpannerConfig{Database: "agent_platform", VersionDays: 7, ProcessingUnits: 100},
 		Audio:   AudioConfig{NearlineDays: 30, ColdlineDays: 180, SoftDeleteDays: 7},
 		Exports: ExportsConfig{DeleteDays: 30},
@@ -262,7 +263,12 @@ func loadConfig(src source, getenv func(string) string) (*Config, error) {
 		}
 		field := v.Field(i)
 		var value any = text
-		if field.Type() != secretType && (field.Kind() == reflect.Struct || field.Kind() == reflect.Map) {
+		switch {
+		case field.Kind() == reflect.Bool:
+			if parsed, err := parseJSON(text); err == nil {
+				value = parsed
+			}
+		case field.Type() != secretType && (field.Kind() == reflect.Struct || field.Kind() == reflect.Map):
 			var err error
 			if value, err = parseJSON(text); err != nil {
 				errs.add(key, "must be an object") // err could quote a secret
@@ -352,6 +358,7 @@ func (c *Config) validate(errs *problems) {
 	c.Keys.validate(c, errs)
 	c.Exports.validate(errs)
 	c.Audit.validate(errs)
+	c.validateProtection(errs)
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		path := "ingestion:services." + name
 		if w := find(name); w == nil {

@@ -87,6 +87,9 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"no project", func(_ *testing.T, s *settings) { delete(s.values, "gcp:project") }, []string{"gcp:project: must be set"}},
 		{"log level", func(_ *testing.T, s *settings) { s.set("ingestion:logLevel", "loud") }, []string{"ingestion:logLevel: must be"}},
+		{"protection", func(_ *testing.T, s *settings) { s.set("ingestion:protect", "yes") }, []string{"ingestion:protect: must be true or false", "ingestion:audio.forceDestroy: must be false"}},
+		{"recordings of a stack that is not disposable", func(_ *testing.T, s *settings) { s.set("ingestion:protect", true) },
+			[]string{"ingestion:audio.forceDestroy: must be false, unless ingestion:protect"}},
 		{"duration", func(_ *testing.T, s *settings) { s.set("ingestion:tenantCacheTtl", "5") },
 			[]string{"ingestion:tenantCacheTtl: must be a duration"}},
 		{"not an object", func(_ *testing.T, s *settings) { s.set("ingestion:spanner", "x") },

@@ -133,11 +133,12 @@ func (s *settings) edit(t *testing.T, key string, change func(map[string]any)) {
 
 // registered is a resource that a program registered.
 type registered struct {
-	Type, Name string
-	Parent     string // key of its parent, "" = the stack
-	Inputs     resource.PropertyMap
-	Protect    bool
-	DependsOn  []string // keys
+	Type, Name  string
+	Parent      string // key of its parent, "" = the stack
+	Inputs      resource.PropertyMap
+	Protect     bool
+	DeletedWith string   // key
+	DependsOn   []string // keys
 }
 
 func (r registered) key() string { return r.Type + " " + r.Name }
@@ -195,6 +196,9 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	r := registered{Type: args.TypeToken, Name: args.Name, Inputs: in}
 	if rpc := args.RegisterRPC; rpc != nil {
 		r.Protect = rpc.GetProtect()
+		if urn := resource.URN(rpc.GetDeletedWith()); urn != "" {
+			r.DeletedWith = keyOf(urn)
+		}
 		if parent := resource.URN(rpc.GetParent()); parent != "" && parent.Type() != resource.RootStackType {
 			r.Parent = keyOf(parent)
 		}

@@ -16,7 +16,7 @@ import (
 func (p *program) registerSecrets() error {
 	platform := map[string]*secretmanager.Secret{}
 	for id, value := range map[string]secret{topology.WebhookSecret: p.cfg.WebhookSecret} {
-		s, err := p.registerSecret(id, value, p.labels("secrets"))
+		s, err := p.registerSecret(id, value, p.labels("secrets"), pulumi.Protect(p.cfg.Protect))
 		if err != nil {
 			return err
 		}
@@ -45,8 +45,12 @@ func (p *program) registerSecrets() error {
 	return nil
 }
 
+// registerTenant registers a tenant's secrets. The engine deletes none of them
+// while the tenant is active, so a tenant that vanishes from the config, by
+// mistake or not, stops the deployment; an offboarded one may go. What it does
+// with the tenant's data is the job tenant-sync's part: see docs/tenants.md.
 func (p *program) registerTenant(id string, t TenantConfig) error {
-	child, err := p.component("tenant", id)
+	child, err := p.component("tenant", id, pulumi.Protect(p.cfg.Protect && t.State == stateActive))
 	if err != nil {
 		return err
 	}
@@ -71,6 +75,12 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 
 // registerSecret makes a secret with its value. Provider 7 has no write-only
 // secret data, so the value is in Pulumi's state too, encrypted.
+//
+// A new value replaces the version, which protection would forbid, so versions
+// have none, whatever they inherit. Nor do they need it: a deletion of the
+// secret takes its versions along without a call of their own. Were they
+// deleted by themselves, an update without a preview would destroy them before
+// the engine refuses to delete the secret.
 func (p *program) registerSecret(id string, value secret, labels pulumi.StringMap, opts ...pulumi.ResourceOption) (*secretmanager.Secret, error) {
 	replica := &secretmanager.SecretReplicationUserManagedReplicaArgs{Location: pulumi.String(p.cfg.Region)}
 	if e, ok := p.keys[secretsKey]; ok {
@@ -92,7 +102,7 @@ func (p *program) registerSecret(id string, value secret, labels pulumi.StringMa
 	_, err = secretmanager.NewSecretVersion(p.ctx, id, &secretmanager.SecretVersionArgs{
 		Secret:     s.ID(),
 		SecretData: value.output(),
-	}, opts...)
+	}, append(slices.Clone(opts), pulumi.Protect(false), pulumi.DeletedWith(s))...)
 	return s, err
 }
 

@@ -15,7 +15,7 @@ import (
 // The provider compares the list of statements string by string: more of them
 // update the database, anything else replaces it, that is, deletes it. So the
 // list only grows (package ddl sees to that), and three locks guard a stack
-// that asks for protection: Spanner's drop protection, the provider's deletion
+// that is not disposable: Spanner's drop protection, the provider's deletion
 // protection and Pulumi's own.
 func (p *program) registerDatabase() error {
 	c := p.cfg.Spanner
@@ -43,7 +43,7 @@ func (p *program) registerDatabase() error {
 		} else {
 			args.ProcessingUnits = pulumi.Int(c.ProcessingUnits)
 		}
-		made, err := spanner.NewInstance(p.ctx, "spanner", args, p.needs(apiSpanner), pulumi.Protect(c.Protect))
+		made, err := spanner.NewInstance(p.ctx, "spanner", args, p.needs(apiSpanner), pulumi.Protect(p.cfg.Protect))
 		if err != nil {
 			return err
 		}
@@ -57,13 +57,13 @@ func (p *program) registerDatabase() error {
 		DatabaseDialect:        pulumi.String("GOOGLE_STANDARD_SQL"),
 		Ddls:                   pulumi.ToStringArray(ddl.Statements()),
 		VersionRetentionPeriod: pulumi.String(fmt.Sprintf("%dd", c.VersionDays)),
-		EnableDropProtection:   pulumi.Bool(c.Protect),
-		DeletionProtection:     pulumi.Bool(c.Protect),
+		EnableDropProtection:   pulumi.Bool(p.cfg.Protect),
+		DeletionProtection:     pulumi.Bool(p.cfg.Protect),
 	}
 	if e, ok := p.keys[spannerKey]; ok {
 		args.EncryptionConfig = &spanner.DatabaseEncryptionConfigArgs{KmsKeyName: e.key.ID()}
 	}
-	database, err := spanner.NewDatabase(p.ctx, "database", args, p.needs(apiSpanner), p.afterKey(spannerKey), pulumi.Protect(c.Protect))
+	database, err := spanner.NewDatabase(p.ctx, "database", args, p.needs(apiSpanner), p.afterKey(spannerKey), pulumi.Protect(p.cfg.Protect))
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (o OfficeConfig) hasCallRail() bool {
 // manifest returns what the job tenant-sync brings the database to. It is
 // ordered by id and names secrets only.
 func (c *Config) manifest() (tenant.Manifest, error) {
-	m := tenant.Manifest{Tenants: []tenant.Tenant{}}
+	m := tenant.Manifest{Protect: c.Protect, Tenants: []tenant.Tenant{}}
 	for _, id := range slices.Sorted(maps.Keys(c.Tenants)) {
 		t := c.Tenants[id]
 		own, err := workflow.Merge(workflow.Default(), t.Workflow, "workflow")

@@ -103,23 +103,34 @@ func (d *Directory) find(ctx context.Context, key string, stmt spanner.Statement
 	})
 }
 
-// ActiveTenants returns the ids of all active tenants, in order. It is not
-// cached.
-func (d *Directory) ActiveTenants(ctx context.Context) ([]string, error) {
-	var ids []string
-	err := d.client.Single().Query(ctx, spanner.NewStatement(`SELECT tenant_id FROM tenants WHERE status = 'active' ORDER BY tenant_id`)).
+// TenantRow is what the directory knows of a tenant as such.
+type TenantRow struct {
+	ID     string
+	Status string // active, offboarded or inactive
+	// Synced tells that the platform wrote the tenant's offices. A tenant
+	// without any such office is older than the platform, which leaves it as
+	// it is.
+	Synced bool
+}
+
+// Tenants returns every tenant, in the order of their ids. It is not cached.
+func (d *Directory) Tenants(ctx context.Context) ([]TenantRow, error) {
+	var all []TenantRow
+	err := d.client.Single().Query(ctx, spanner.NewStatement(`SELECT t.tenant_id, t.status,
+			EXISTS (SELECT o.office_id FROM offices AS o WHERE o.tenant_id = t.tenant_id AND o.workflow_config IS NOT NULL)
+			FROM tenants AS t ORDER BY t.tenant_id`)).
 		Do(func(row *spanner.Row) error {
-			var id string
-			if err := row.Columns(&id); err != nil {
+			var t TenantRow
+			if err := row.Columns(&t.ID, &t.Status, &t.Synced); err != nil {
 				return err
 			}
-			ids = append(ids, id)
+			all = append(all, t)
 			return nil
 		})
 	if err != nil {
 		return nil, fmt.Errorf("tenants: %w", err)
 	}
-	return ids, nil
+	return all, nil
 }
 
 func queryOffices(rows *spanner.RowIterator) ([]Office, error) {

@@ -12,11 +12,16 @@ import (
 	"ingestion.internal/shared/tenant"
 )
 
-// Tenants' and offices' states. Only active ones are served.
+// Tenants' and offices' states. Only active ones are served. A tenant is
+// offboarded while the config says so, and inactive once it has left the
+// config.
 const (
-	tenantActive   = "active"
+	tenantActive   = tenant.Active
 	tenantInactive = "inactive"
 )
+
+// Inactive tells whether the tenant has left the config for good.
+func (t TenantRow) Inactive() bool { return t.Status == tenantInactive }
 
 // Changes lists what a sync wrote, in words for an operator's log.
 type Changes []string
@@ -99,7 +104,7 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 	return changes, nil
 }
 
-// Deactivate marks an active tenant inactive. Its data stays.
+// Deactivate marks a tenant inactive. Its data stays.
 func (t *Tenant) Deactivate(ctx context.Context) error {
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		if _, err := tx.ReadRow(ctx, "tenants", spanner.Key{t.id}, []string{"tenant_id"}); err != nil {

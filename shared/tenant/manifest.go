@@ -8,6 +8,9 @@ import "ingestion.internal/shared/workflow"
 
 // Manifest lists every tenant of a stack, ordered by id.
 type Manifest struct {
+	// Protect says that an active tenant may not vanish: it is offboarded
+	// first, and leaves the list after that.
+	Protect bool     `json:"protect"`
 	Tenants []Tenant `json:"tenants"`
 }
 

@@ -61,6 +61,22 @@ func OpenConfig(tb testing.TB, opts ...store.Option) (*store.DB, store.Config) {
 	return db, cfg
 }
 
+// ActiveTenants returns the ids of the active tenants, in order.
+func ActiveTenants(tb testing.TB, db *store.DB) []string {
+	tb.Helper()
+	all, err := db.Directory().Tenants(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var active []string
+	for _, t := range all {
+		if t.Status == tenant.Active {
+			active = append(active, t.ID)
+		}
+	}
+	return active
+}
+
 // Manifest declares two tenants. The first has two offices, of which the
 // second has no signing key of its own.
 func Manifest() tenant.Manifest {
