@@ -39,7 +39,7 @@ func kmsKinds() []Kind {
 	key := Kind{
 		Type: "gcp:kms/cryptoKey:CryptoKey", Mode: Recorded,
 		Required: []string{"keyRing"},
-		Replace:  []string{"cryptoKeyBackend", "destroyScheduledDuration", "importOnly", "keyRing", "name", "purpose", "skipInitialVersionCreation"},
+		Replace:  []string{"cryptoKeyBackend", "destroyScheduledDuration", "importOnly", "keyRing", "name", "purpose", "skipInitialVersionCreation", "versionTemplate.protectionLevel"},
 		Normalize: func(_ Env, urn string, in Object) {
 			setDefault(in, "name", autoName(urn))
 			setDefault(in, "purpose", "ENCRYPT_DECRYPT")

@@ -152,41 +152,53 @@ func grantKinds(policy *iam.Policy) []Kind {
 			return "projects/" + base(str(in, "project")) + "/" + collection + "/" + base(str(in, property))
 		}
 	}
-	located := func(collection, property string) func(Object) string {
+	at := func(collection, property string) func(Object) string {
 		return func(in Object) string {
 			return "projects/" + base(str(in, "project")) + "/locations/" + str(in, "location") + "/" + collection + "/" + base(str(in, property))
 		}
 	}
-	none := func(Env, string, Object) {}
 	return []Kind{
-		grantKind(policy, "gcp:projects/iAMMember:IAMMember", iam.Project, none,
-			func(in Object) string { return "projects/" + base(str(in, "project")) }, []string{"project"}),
-		grantKind(policy, "gcp:serviceaccount/iAMMember:IAMMember", iam.ServiceAccounts, none,
-			func(in Object) string { return str(in, "serviceAccountId") }, []string{"serviceAccountId"}),
-		grantKind(policy, "gcp:storage/bucketIAMMember:BucketIAMMember", "storage.googleapis.com", none,
-			func(in Object) string { return "projects/_/buckets/" + base(str(in, "bucket")) }, []string{"bucket"}),
-		grantKind(policy, "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", "cloudkms.googleapis.com", none,
-			func(in Object) string { return str(in, "cryptoKeyId") }, []string{"cryptoKeyId"}),
-		grantKind(policy, "gcp:secretmanager/secretIamMember:SecretIamMember", "secretmanager.googleapis.com", inProject,
-			in("secrets", "secretId"), []string{"secretId"}),
-		grantKind(policy, "gcp:cloudtasks/queueIamMember:QueueIamMember", "cloudtasks.googleapis.com", inLocation,
-			located("queues", "name"), []string{"name"}),
-		grantKind(policy, "gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "run.googleapis.com", inLocation,
-			located("services", "name"), []string{"name"}),
-		grantKind(policy, "gcp:cloudrunv2/jobIamMember:JobIamMember", "run.googleapis.com", inLocation,
-			located("jobs", "name"), []string{"name"}),
-		grantKind(policy, "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember", "artifactregistry.googleapis.com", inLocation,
-			located("repositories", "repository"), []string{"repository"}),
-		grantKind(policy, "gcp:spanner/instanceIAMMember:InstanceIAMMember", "spanner.googleapis.com", inProject,
-			in("instances", "instance"), []string{"instance"}),
-		grantKind(policy, "gcp:spanner/databaseIAMMember:DatabaseIAMMember", "spanner.googleapis.com", inProject,
+		grantKind(policy, "gcp:projects/iAMMember:IAMMember", iam.Project, byName,
+			func(in Object) string { return "projects/" + base(str(in, "project")) }, "project"),
+		grantKind(policy, "gcp:serviceaccount/iAMMember:IAMMember", iam.ServiceAccounts, byName,
+			func(in Object) string { return str(in, "serviceAccountId") }, "serviceAccountId"),
+		grantKind(policy, "gcp:storage/bucketIAMMember:BucketIAMMember", "storage.googleapis.com", byName,
+			func(in Object) string { return "projects/_/buckets/" + base(str(in, "bucket")) }, "bucket"),
+		grantKind(policy, "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", "cloudkms.googleapis.com", byName,
+			func(in Object) string { return str(in, "cryptoKeyId") }, "cryptoKeyId"),
+		grantKind(policy, "gcp:secretmanager/secretIamMember:SecretIamMember", "secretmanager.googleapis.com", byProject,
+			in("secrets", "secretId"), "secretId"),
+		grantKind(policy, "gcp:cloudtasks/queueIamMember:QueueIamMember", "cloudtasks.googleapis.com", byLocation,
+			at("queues", "name"), "name"),
+		grantKind(policy, "gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "run.googleapis.com", byLocation,
+			at("services", "name"), "name"),
+		grantKind(policy, "gcp:cloudrunv2/jobIamMember:JobIamMember", "run.googleapis.com", byLocation,
+			at("jobs", "name"), "name"),
+		grantKind(policy, "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember", "artifactregistry.googleapis.com", byLocation,
+			at("repositories", "repository"), "repository"),
+		grantKind(policy, "gcp:spanner/instanceIAMMember:InstanceIAMMember", "spanner.googleapis.com", byProject,
+			in("instances", "instance"), "instance"),
+		grantKind(policy, "gcp:spanner/databaseIAMMember:DatabaseIAMMember", "spanner.googleapis.com", byProject,
 			func(o Object) string {
 				return in("instances", "instance")(o) + "/databases/" + base(str(o, "database"))
-			}, []string{"database", "instance"}),
+			}, "database", "instance"),
 	}
 }
 
-func grantKind(policy *iam.Policy, typ, service string, normalize func(Env, string, Object), resource func(Object) string, target []string) Kind {
+// place says which properties, beside those that name it, tell where the
+// resource of a grant is.
+type place struct {
+	properties []string
+	normalize  func(Env, string, Object)
+}
+
+var (
+	byName     = place{nil, func(Env, string, Object) {}}
+	byProject  = place{[]string{"project"}, inProject}
+	byLocation = place{[]string{"location", "project"}, inLocation}
+)
+
+func grantKind(policy *iam.Policy, typ, service string, where place, resource func(Object) string, target ...string) Kind {
 	grant := func(in Object) iam.Grant {
 		g := iam.Grant{Service: service, Resource: resource(in), Role: str(in, "role"), Member: str(in, "member")}
 		if c := nested(in, "condition"); c != nil {
@@ -197,8 +209,8 @@ func grantKind(policy *iam.Policy, typ, service string, normalize func(Env, stri
 	k := Kind{
 		Type: typ, Mode: Recorded,
 		Required:  append([]string{"member", "role"}, target...),
-		Replace:   append([]string{"condition", "location", "member", "project", "role"}, target...),
-		Normalize: normalize,
+		Replace:   slices.Concat([]string{"condition", "member", "role"}, where.properties, target),
+		Normalize: where.normalize,
 		Validate: func(in Object, unknown map[string]bool) []Failure {
 			g := grant(in)
 			var failures []Failure

@@ -59,8 +59,8 @@ func (r Runtime) repository() Kind {
 	}
 	return Kind{
 		Type: "gcp:artifactregistry/repository:Repository", Mode: Live, ID: id,
-		Required: []string{"format", "repositoryId", "location"},
-		Replace:  []string{"format", "kmsKeyName", "location", "mode", "project", "remoteRepositoryConfig", "repositoryId"},
+		Required: []string{"format", "repositoryId"},
+		Replace:  []string{"format", "kmsKeyName", "location", "mavenConfig.allowSnapshotOverwrites", "mavenConfig.versionPolicy", "mode", "project", "remoteRepositoryConfig", "repositoryId"},
 		Computed: []string{"name", "createTime", "updateTime"}, Volatile: []string{"updateTime"},
 		Normalize: inRegion("location"),
 		Validate: func(in Object, _ map[string]bool) []Failure {

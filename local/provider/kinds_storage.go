@@ -25,7 +25,7 @@ func storageKinds(store *storage.Service) []Kind {
 	bucket := Kind{
 		Type: "gcp:storage/bucket:Bucket", Mode: Live,
 		Required: []string{"location"},
-		Replace:  []string{"enableObjectRetention", "location", "name", "project"},
+		Replace:  []string{"customPlacementConfig.dataLocations", "enableObjectRetention", "location", "name", "project"},
 		Computed: []string{"projectNumber", "selfLink"},
 		Normalize: func(env Env, urn string, in Object) {
 			inProject(env, urn, in)
@@ -97,6 +97,7 @@ func storageKinds(store *storage.Service) []Kind {
 		Required: []string{"bucket"},
 		Replace: []string{
 			"bucket", "cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType",
+			"customerEncryption.encryptionAlgorithm", "customerEncryption.encryptionKey",
 			"kmsKeyName", "metadata", "name", "source", "storageClass",
 		},
 		Computed: []string{"crc32c", "generation", "md5hash", "mediaLink", "selfLink"},
