@@ -169,7 +169,7 @@ func TestStage(t *testing.T) {
 	wantTrail := []string{
 		" accepted: an event of website_form was accepted",
 		"workflow attempt.failed: crm: the CRM is away",
-		"workflow decided: out_of_area: spam likelihood is unknown: the request was not analysed; ZIP code 10001 is not in the service area",
+		"workflow decided: out_of_area: spam likelihood is unknown: the request was not analysed; ZIP code 10001 is not in the service area: it is 2453.4 miles from 90210, the nearest area",
 	}
 	if diff := cmp.Diff(wantTrail, trail); diff != "" {
 		t.Errorf("audit trail (-want +got):\n%s", diff)
