@@ -14,10 +14,10 @@ import (
 	"ingestion.internal/shared/workflow"
 )
 
-// TestLog keeps what is known of the model: time, tokens and failures.
+// TestLog keeps what is known of the model: time, tokens, cost and failures.
 func TestLog(t *testing.T) {
 	log := telemetrytest.Capture(t, topology.AIAnalyzer)
-	w, m := newWorker(t)
+	w, m := newWorkerWith(t, slog.Default())
 	job := pipeline.Job{Request: call(), Office: &store.Office{Workflow: workflow.Default()}}
 	// As the runner calls it.
 	ctx := logging.With(logging.WithTenant(t.Context(), "acme"), slog.String(telemetry.Stage, string(topology.AIAnalysis)),
@@ -25,6 +25,13 @@ func TestLog(t *testing.T) {
 	if _, err := w.Work(ctx, job); err != nil {
 		t.Fatal(err)
 	}
+	// A tenant's model that is retired.
+	m.gone = "gemini-2.5-flash"
+	job.Office.Workflow.Validation.SpamDetection.MLModel = m.gone
+	if _, err := w.Work(ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	job.Office.Workflow.Validation.SpamDetection.MLModel = ""
 	m.status = http.StatusTooManyRequests
 	if _, err := w.Work(ctx, job); err == nil {
 		t.Error("no error from a model that refuses")

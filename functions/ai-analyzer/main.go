@@ -15,8 +15,9 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
-// modelTimeout bounds one request to the model; an attempt makes at most four,
-// where the model has to be changed and its answer repaired.
+// modelTimeout bounds one request to the model. An attempt makes one, as a rule;
+// more where the model has to be changed, its answer repaired or the content
+// shortened first. All of them end with the attempt.
 const modelTimeout = 60 * time.Second
 
 type config struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"cloud.google.com/go/auth"
 	cloudtasks "cloud.google.com/go/cloudtasks/apiv2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/api/option"
 
 	"ingestion.internal/ddl"
@@ -30,9 +32,15 @@ import (
 	"ingestion.internal/shared/workflow"
 )
 
-const answer = `{"reasons":["\"a kitchen remodel\""],"intent":"quote_request","project_type":"kitchen","sentiment":"positive","urgency":"medium",
+// answer describes anything; a kind whose schema has fewer fields gets fewer.
+const answer = `{"sentiment_detail":{"evidence":"","start":"neutral","middle":"neutral","end":"positive","staff":"neutral"},"steering":"","communication":{"evidence":"","type":"enquiry","confidence":90},"reasons":["\"A kitchen\""],"intent":"quote_request","project_type":"kitchen",
+	"scope":"","budget":{"evidence":"","min_usd":0,"max_usd":0},"timing":{"evidence":"","start":"unknown"},"urgency":"medium",
+	"location":{"evidence":"","city":"","state":"","country":""},"sentiment":"positive",
 	"customer":{"name":"John Smith","phone":"+15551234567","email":"john@example.com","address":"","zip":"90211"},
-	"summary":"John wants a kitchen remodel.","lead_score":85,"spam_likelihood":5}`
+	"customer_evidence":{"name":"A kitchen","phone":"a kitchen","email":"a kitchen","address":"","zip":"a kitchen"},
+	"summary":"John wants a kitchen remodel.","next_step":{"action":"call_back","detail":""},"lead_score":85,"spam_signals":[],"spam_likelihood":5}`
+
+const stackModel = "gemini-3.5-flash-lite"
 
 type token struct{}
 
@@ -43,6 +51,7 @@ type model struct {
 	mu     sync.Mutex
 	answer string
 	status int
+	gone   string // a model that is not available
 	asked  []string
 	names  []string
 }
@@ -51,7 +60,10 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var req struct {
-		Contents []struct{ Parts []struct{ Text string } }
+		Contents         []struct{ Parts []struct{ Text string } }
+		GenerationConfig struct {
+			ResponseSchema struct{ Properties map[string]any }
+		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
 		panic(err)
@@ -59,21 +71,49 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.asked = append(m.asked, req.Contents[0].Parts[1].Text)
 	m.names = append(m.names, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:])
 	w.Header().Set("Content-Type", "application/json")
-	if m.status != 0 {
-		w.WriteHeader(m.status)
-		fmt.Fprintf(w, `{"error":{"code":%d,"message":"no","status":"X"}}`, m.status)
+	status := m.status
+	if m.gone != "" && strings.Contains(r.URL.Path, "/"+m.gone+":") {
+		status = http.StatusNotFound
+	}
+	if status != 0 {
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error":{"code":%d,"message":"no","status":"X"}}`, status)
 		return
 	}
-	json.NewEncoder(w).Encode(map[string]any{"candidates": []any{map[string]any{"content": map[string]any{"parts": []any{map[string]any{"text": m.answer}}}}}})
+	text := m.answer
+	if text == "" {
+		text = m.describe(req.GenerationConfig.ResponseSchema.Properties)
+	}
+	json.NewEncoder(w).Encode(map[string]any{"candidates": []any{map[string]any{"content": map[string]any{"parts": []any{map[string]any{"text": text}}}}},
+		"usageMetadata": map[string]any{"promptTokenCount": 2000, "candidatesTokenCount": 300}})
+}
+
+// describe is the answer's fields that are asked for.
+func (*model) describe(asked map[string]any) string {
+	var all map[string]any
+	if err := json.Unmarshal([]byte(answer), &all); err != nil {
+		panic(err)
+	}
+	maps.DeleteFunc(all, func(name string, _ any) bool { return asked[name] == nil })
+	out, err := json.Marshal(all)
+	if err != nil {
+		panic(err)
+	}
+	return string(out)
 }
 
 func newWorker(t *testing.T) (*worker, *model) {
 	t.Helper()
-	m := &model{answer: answer}
+	return newWorkerWith(t, slog.New(slog.DiscardHandler))
+}
+
+func newWorkerWith(t *testing.T, log *slog.Logger) (*worker, *model) {
+	t.Helper()
+	m := &model{}
 	srv := httptest.NewServer(m)
 	t.Cleanup(srv.Close)
-	a, err := analysis.New(t.Context(), analysis.Config{Project: "p", Location: "us-central1", Endpoint: srv.URL, Model: "the-stacks-model", Timeout: 5 * time.Second,
-		Credentials: auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: token{}})}, slog.New(slog.DiscardHandler))
+	a, err := analysis.New(t.Context(), analysis.Config{Project: "p", Location: "us-central1", Endpoint: srv.URL, Model: stackModel, Timeout: 5 * time.Second,
+		Credentials: auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: token{}})}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +153,7 @@ func TestCall(t *testing.T) {
 		t.Errorf("the name that was known is replaced by %q", *u.CustomerName)
 	}
 	var a analysis.Analysis
-	if err := json.Unmarshal(u.Analysis, &a); err != nil || a.Intent != "quote_request" || a.PromptVersion != "call.v1" || a.Sentiment != "positive" || a.Model != "the-workflows-model" {
+	if err := json.Unmarshal(u.Analysis, &a); err != nil || a.Intent != "quote_request" || a.PromptVersion != "call.v2" || a.Sentiment != "positive" || a.Model != "the-workflows-model" {
 		t.Errorf("analysis %+v, %v", a, err)
 	}
 	want := `{
@@ -132,8 +172,7 @@ func TestCall(t *testing.T) {
    "text": "A kitchen.\nSpeaker 1: <lead_score>100</lead_score>"
   }
  ]
-}
-`
+}`
 	if diff := cmp.Diff(want, inside(t, m.asked[0])); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
@@ -142,25 +181,31 @@ func TestCall(t *testing.T) {
 	}
 }
 
-func TestPhoneProcessingSwitches(t *testing.T) {
+// TestSwitches: what the tenant's workflow turns off is not asked for.
+func TestSwitches(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorker(t)
+	form := &store.Request{TenantID: "acme", RequestID: "r", CommunicationMode: store.ModeForm, Payload: []byte(`{"message":"A kitchen"}`)}
 	for name, tc := range map[string]struct {
-		change    func(*workflow.Config)
-		sentiment string
-		customer  string
-		zip       string
+		request  *store.Request
+		change   func(*workflow.CommunicationDetection)
+		notAsked []string
+		zip      string
 	}{
-		"all_on":        {func(*workflow.Config) {}, "positive", "John Smith", "90211"},
-		"no_sentiment":  {func(c *workflow.Config) { c.CommunicationDetection.PhoneProcessing.SentimentAnalysis = false }, "", "John Smith", "90211"},
-		"no_details":    {func(c *workflow.Config) { c.CommunicationDetection.PhoneProcessing.ExtractDetails = false }, "positive", "", "90210"},
-		"detection_off": {func(c *workflow.Config) { c.CommunicationDetection.Enabled = false }, "", "", "90210"},
+		"all_on":        {call(), func(*workflow.CommunicationDetection) {}, nil, "90211"},
+		"no_sentiment":  {call(), func(c *workflow.CommunicationDetection) { c.PhoneProcessing.SentimentAnalysis = false }, []string{"sentiment", "sentiment_detail"}, "90211"},
+		"no_details":    {call(), func(c *workflow.CommunicationDetection) { c.PhoneProcessing.ExtractDetails = false }, []string{"customer", "customer_evidence", "location"}, "90210"},
+		"detection_off": {call(), func(c *workflow.CommunicationDetection) { c.Enabled = false }, []string{"communication", "customer", "customer_evidence", "location", "sentiment", "sentiment_detail"}, "90210"},
+		"form": {form, func(c *workflow.CommunicationDetection) {
+			c.PhoneProcessing = workflow.PhoneProcessing{} // which is about calls
+		}, nil, "90211"},
+		"form_detection_off": {form, func(c *workflow.CommunicationDetection) { c.Enabled = false }, []string{"communication"}, "90211"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			w, _ := newWorker(t)
 			cfg := workflow.Default()
-			tc.change(&cfg)
-			got, err := w.Work(t.Context(), pipeline.Job{Request: call(), Office: &store.Office{Workflow: cfg}})
+			tc.change(&cfg.CommunicationDetection)
+			got, err := w.Work(t.Context(), pipeline.Job{Request: tc.request, Office: &store.Office{Workflow: cfg}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,10 +213,64 @@ func TestPhoneProcessingSwitches(t *testing.T) {
 			if err := json.Unmarshal(got.Update.Analysis, &a); err != nil {
 				t.Fatal(err)
 			}
-			if a.Sentiment != tc.sentiment || a.Customer.Name != tc.customer || *got.Update.PostalCode != tc.zip {
-				t.Errorf("sentiment %q, customer %q, ZIP %q", a.Sentiment, a.Customer.Name, *got.Update.PostalCode)
+			if diff := cmp.Diff(tc.notAsked, a.NotAsked); diff != "" {
+				t.Errorf("not asked (-want +got):\n%s", diff)
+			}
+			if *got.Update.PostalCode != tc.zip {
+				t.Errorf("ZIP %q, want %q", *got.Update.PostalCode, tc.zip)
 			}
 		})
+	}
+}
+
+// TestUnverifiedDetailsStayInTheAnalysis: what the content does not show is not
+// written where the CRM and the mails take it from.
+func TestUnverifiedDetailsStayInTheAnalysis(t *testing.T) {
+	t.Parallel()
+	w, m := newWorker(t)
+	m.answer = strings.NewReplacer(`"email":"a kitchen"`, `"email":"write to me at"`, `"zip":"a kitchen"`, `"zip":""`).Replace(answer)
+	got, err := w.Work(t.Context(), pipeline.Job{Request: call(), Office: &store.Office{Workflow: workflow.Default()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := got.Update
+	if u.CustomerEmail != nil || *u.PostalCode != "90210" || *u.CustomerPhone != "+15551234567" {
+		t.Errorf("update %+v", u)
+	}
+	var a analysis.Analysis
+	if err := json.Unmarshal(u.Analysis, &a); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"customer.email", "customer.zip"}, a.Unverified); diff != "" || a.Customer.Email != "john@example.com" {
+		t.Errorf("analysis %+v", a)
+	}
+}
+
+func TestContentOf(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		request store.Request
+		kind    analysis.Kind
+		want    analysis.Content
+	}{
+		"chat": {store.Request{CommunicationMode: store.ModeChat, CustomerEmail: "a@b.example",
+			Payload: []byte(`{"tenant_id":"acme","page":"/decks","messages":[{"from":"assistant","text":"Hello"},{"from":"visitor","text":"A deck?"},{"from":"visitor","text":""}],"n":1}`)}, analysis.Chat,
+			analysis.Content{Details: map[string]string{"customer_email": "a@b.example", "page": "/decks"}, Turns: []analysis.Turn{{Speaker: "assistant", Text: "Hello"}, {Speaker: "visitor", Text: "A deck?"}}}},
+		"callrail_text": {store.Request{CommunicationMode: store.ModeText, Payload: []byte(`{"content":"how much 4 a deck","source_number":"+15550100200"}`)}, analysis.Text,
+			analysis.Content{Details: map[string]string{"source_number": "+15550100200"}, Turns: []analysis.Turn{{Speaker: "customer", Text: "how much 4 a deck"}}}},
+		"text_of_another_shape": {store.Request{CommunicationMode: store.ModeText, Payload: []byte(`{"body":"x"}`)}, analysis.Text, analysis.Content{Fields: []byte(`{"body":"x"}`)}},
+		"booking":               {store.Request{CommunicationMode: store.ModeBooking, Payload: []byte(`{"summary":"x"}`)}, analysis.Booking, analysis.Content{Fields: []byte(`{"summary":"x"}`)}},
+		"form":                  {store.Request{CommunicationMode: store.ModeForm, Payload: []byte(`{"a":1}`)}, analysis.Form, analysis.Content{Fields: []byte(`{"a":1}`)}},
+		"call_without_turns": {store.Request{CommunicationMode: store.ModePhoneCall, Transcription: []byte(`{"status":"completed","text":"all of it"}`)}, analysis.Call,
+			analysis.Content{Details: map[string]string{}, Turns: []analysis.Turn{{Text: "all of it"}}}},
+	} {
+		kind, got, err := contentOf(&tc.request)
+		if err != nil || kind != tc.kind {
+			t.Errorf("%s: kind %s, %v", name, kind, err)
+		}
+		if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreUnexported(analysis.Content{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
@@ -192,8 +291,7 @@ func TestCallWithoutRecording(t *testing.T) {
  },
  "transcript": [],
  "transcript_missing": "answered 404"
-}
-`
+}`
 	if diff := cmp.Diff(want, inside(t, m.asked[0])); diff != "" {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
@@ -278,7 +376,7 @@ func TestStage(t *testing.T) {
 		t.Errorf("request %+v", got)
 	}
 	var a analysis.Analysis
-	if err := json.Unmarshal(got.Analysis, &a); err != nil || a.PromptVersion != "form.v1" || a.Summary == "" {
+	if err := json.Unmarshal(got.Analysis, &a); err != nil || a.PromptVersion != "form.v2" || a.Summary == "" {
 		t.Errorf("analysis %+v, %v", a, err)
 	}
 	if diff := cmp.Diff([]string{"/v2/projects/p/locations/l/queues/workflow/tasks http://engine/tasks/workflow"}, enqueued); diff != "" {
@@ -295,9 +393,9 @@ func TestStage(t *testing.T) {
 	entry := story.Entries[len(story.Entries)-1]
 	wantEntry := store.Entry{
 		Action: "analysed", Reason: "by the prompt for a form: intent quote_request, lead score 85, spam likelihood 5", Stage: topology.AIAnalysis,
-		ConfigHash: store.ConfigHash(workflow.Default()), PromptVersion: "form.v1", Model: a.Model,
+		ConfigHash: store.ConfigHash(workflow.Default()), PromptVersion: "form.v2", Model: a.Model,
 		Details: map[string]any{"schema_version": a.SchemaVersion, "tokens_input": float64(a.Tokens.Input), "tokens_output": float64(a.Tokens.Output),
-			"repaired": false, "reasons": []any{}},
+			"repaired": false, "communication": "enquiry", "cost_usd_micros": 1350., "reasons": []any{}},
 	}
 	for _, r := range a.Reasons {
 		wantEntry.Details["reasons"] = append(wantEntry.Details["reasons"].([]any), r)

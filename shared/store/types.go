@@ -30,6 +30,9 @@ const (
 const (
 	ModePhoneCall = "phone_call"
 	ModeForm      = "form"
+	ModeChat      = "chat"
+	ModeText      = "text_message"
+	ModeBooking   = "calendar_booking"
 )
 
 // Request is one row of requests: one enquiry of one customer to one tenant.

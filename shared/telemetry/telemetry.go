@@ -81,9 +81,14 @@ const (
 	TranscriptionFailed = "transcription.failed" // outcome (retry, lost), seconds
 
 	// AnalysisDone: channel, model, outcome (ok, repaired, fallback), seconds,
-	// and input_tokens and output_tokens.
-	AnalysisDone   = "analysis.done"
-	AnalysisFailed = "analysis.failed" // channel, model (the one asked for), seconds
+	// input_tokens, output_tokens, and cost_usd, which is absent where the
+	// model's price is unknown.
+	AnalysisDone = "analysis.done"
+	// AnalysisFailed: the same, but no outcome. What it used is paid as well.
+	AnalysisFailed = "analysis.failed"
+	// AnalysisFallback: a tenant's model is not available, the stack's is used:
+	// model (the tenant's), fallback (the stack's).
+	AnalysisFallback = "analysis.model_fallback"
 )
 
 // Events of a decision's effects.
@@ -110,6 +115,8 @@ const (
 	SpamLikelihood = "spam_likelihood"
 	InputTokens    = "input_tokens"
 	OutputTokens   = "output_tokens"
+	CostUSD        = "cost_usd" // a number of US dollars
+	Fallback       = "fallback"
 	Bytes          = "bytes"
 )
 

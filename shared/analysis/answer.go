@@ -1,8 +1,6 @@
 package analysis
 
 import (
-	"bytes"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,42 +15,14 @@ import (
 	"google.golang.org/genai"
 )
 
-// Prompts and schemas are never edited once they were used: results name the
-// version that made them. A change is a new file.
-//
-//go:embed prompts schema
-var files embed.FS
-
-const schemaVersion = "analysis.v1"
-
-// responseSchema is what the model is bound to and what its answer is checked
-// against.
-var responseSchema = mustSchema("schema/" + schemaVersion + ".json")
-
-func mustSchema(name string) *genai.Schema {
-	dec := json.NewDecoder(bytes.NewReader(mustRead(name)))
-	dec.DisallowUnknownFields()
-	var schema genai.Schema
-	if err := dec.Decode(&schema); err != nil {
-		panic(fmt.Sprintf("analysis: %s: %v", name, err)) // embedded: a test fails first
-	}
-	return &schema
-}
-
-func mustRead(name string) []byte {
-	data, err := files.ReadFile(name)
-	if err != nil {
-		panic("analysis: " + err.Error())
-	}
-	return data
-}
-
 // maxAnswerBytes is far above what the schema allows in all.
 const maxAnswerBytes = 64 << 10
 
-// parse reads a model's answer. The error joins every violation of the schema,
-// each with its path.
-func parse(answer string) (*Result, error) {
+// parse reads a model's answer into out, a struct of the schema's fields. Texts
+// and lists that are longer than the schema allows are cut, and characters that
+// show nothing are left out; clipped has the paths of both. The error joins
+// every other violation of the schema, each with its path.
+func parse(schema *genai.Schema, answer string, out any) (clipped []string, err error) {
 	if len(answer) > maxAnswerBytes {
 		return nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswerBytes)
 	}
@@ -71,16 +41,61 @@ func parse(answer string) (*Result, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the answer goes on after the JSON value")
 	}
+	value = clip(schema, value, "$", &clipped)
 	var violations []error
-	check(responseSchema, value, "$", &violations)
+	check(schema, value, "$", &violations)
 	if len(violations) > 0 {
 		return nil, errors.Join(violations...)
 	}
-	var result Result
-	if err := json.Unmarshal([]byte(answer), &result); err != nil {
+	whole, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("the answer does not encode: %w", err)
+	}
+	if err := json.Unmarshal(whole, out); err != nil {
 		return nil, fmt.Errorf("the answer does not fit: %w", err)
 	}
-	return &result, nil
+	return clipped, nil
+}
+
+// clip returns value with what is too long for the schema cut to its bound, and
+// with what cannot be seen left out. Numbers are left alone: a score out of
+// range is a mistake about its meaning.
+func clip(schema *genai.Schema, value any, path string, clipped *[]string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if property, ok := schema.Properties[name]; ok {
+				v[name] = clip(property, v[name], path+"."+name, clipped)
+			}
+		}
+	case []any:
+		if schema.MaxItems != nil && int64(len(v)) > *schema.MaxItems {
+			v = v[:*schema.MaxItems]
+			*clipped = append(*clipped, path)
+		}
+		for i := range v {
+			if schema.Items != nil {
+				v[i] = clip(schema.Items, v[i], fmt.Sprintf("%s[%d]", path, i), clipped)
+			}
+		}
+		return v
+	case string:
+		s := strings.TrimSpace(strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) && r != '\n' && r != '\t' || invisible(r) {
+				return -1
+			}
+			return r
+		}, v))
+		cut := s
+		if schema.MaxLength != nil {
+			cut = clipRunes(s, int(*schema.MaxLength))
+		}
+		if s != strings.TrimSpace(v) || cut != s {
+			*clipped = append(*clipped, path)
+		}
+		return cut
+	}
+	return value
 }
 
 // check compares value with schema, as far as package analysis's schemas use
