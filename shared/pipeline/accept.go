@@ -21,25 +21,47 @@ type receipt struct {
 }
 
 // Accept makes the request durable, starts its pipeline at the first stage and
-// answers: 202 for a new request, 200 for one that is known. That its task
-// could not be enqueued does not change the answer, because its stage is in
-// the outbox. An error means that nothing was written.
+// answers: 202 for a new request, 200 for one that is known, 422 for one that
+// is known and holds something else. See [Record].
 func Accept(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, req store.Request, first topology.Stage) error {
-	ctx = logging.With(logging.WithTenant(ctx, req.TenantID), slog.String("request_id", req.RequestID), slog.String(telemetry.Channel, req.CommunicationMode))
-	accepted, err := db.Tenant(req.TenantID).Accept(ctx, req, first)
-	if errors.Is(err, store.ErrNotFound) { // it became inactive since the caller looked
+	return answer(ctx, w, db, enqueuer, req.TenantID, req.RequestID, req.CommunicationMode, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
+		return handle.Accept(ctx, req, first)
+	})
+}
+
+// Record makes the event durable, has the pipeline work on what is new in its
+// request, and answers: 202 for an event that is new, 200 for one that is
+// known. That a task could not be enqueued does not change the answer, because
+// its stage is in the outbox. An error means that nothing was written. mode is
+// the request's communication mode.
+func Record(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string, event store.Event, fold store.Fold) error {
+	return answer(ctx, w, db, enqueuer, tenantID, requestID, mode, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
+		return handle.Record(ctx, requestID, event, fold)
+	})
+}
+
+func answer(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string,
+	record func(context.Context, *store.Tenant) (store.Acceptance, error),
+) error {
+	ctx = logging.With(logging.WithTenant(ctx, tenantID), slog.String("request_id", requestID), slog.String(telemetry.Channel, mode))
+	accepted, err := record(ctx, db.Tenant(tenantID))
+	switch {
+	case errors.Is(err, store.ErrNotFound): // it became inactive since the caller looked
 		return problem.Wrap(problem.Unauthorized, "", err)
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrDifferentEvent):
+		return problem.Wrap(problem.Unprocessable, "this was sent before with another content", err)
+	case err != nil:
 		return err
 	}
-	task := Task{TenantID: req.TenantID, RequestID: req.RequestID}
+	task := Task{TenantID: tenantID, RequestID: requestID}
 	if err := Send(ctx, db, enqueuer, task, accepted.Unsent); err != nil {
 		slog.ErrorContext(ctx, "accepted, but not enqueued", slog.String(telemetry.Event, telemetry.RequestUnsent), slog.Any("stages", accepted.Unsent), slog.Any("error", err))
 	}
 	status, outcome := http.StatusAccepted, "new"
 	if accepted.Duplicate {
 		status, outcome = http.StatusOK, "duplicate"
+	} else if accepted.Revised {
+		outcome = "revised"
 	}
 	slog.InfoContext(ctx, "accepted", slog.String(telemetry.Event, telemetry.RequestAccepted), slog.String(telemetry.Outcome, outcome),
 		slog.String("status", string(accepted.Status)))

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"ingestion.internal/shared/logging"
+	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
 )
 
@@ -53,30 +54,34 @@ var taskNames = uuid.MustParse("6f1c7f1e-6a52-5f0b-9f0e-0d8f4c1f4b0a")
 // taskID names the task of a stage of a request. Cloud Tasks keeps a name for
 // a day after the task is gone, so the first task of a stage is made once
 // however often it is asked for. The hash leads, because sequential prefixes
-// slow a queue down. Generations above 0 are the sweeper's: tasks of the same
-// stage under names of their own.
-func taskID(task Task, stage topology.Stage, generation int) string {
-	h := uuid.NewSHA1(taskNames, []byte(task.TenantID+"/"+task.RequestID+"/"+string(stage)))
-	id := fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], stage, task.RequestID)
+// slow a queue down. Rounds above 0 are of a stage that was begun again, and
+// generations above 0 the sweeper's: tasks of the same stage under names of
+// their own.
+func taskID(task Task, step store.Step, generation int) string {
+	h := uuid.NewSHA1(taskNames, []byte(task.TenantID+"/"+task.RequestID+"/"+string(step.Stage)))
+	id := fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(h.String(), "-", "")[:12], step.Stage, task.RequestID)
+	if step.Round > 0 {
+		id += fmt.Sprintf("-r%d", step.Round)
+	}
 	if generation > 0 {
 		id += fmt.Sprintf("-%d", generation)
 	}
 	return id
 }
 
-// Enqueue makes the task of the stage. That it exists already is success. A
+// Enqueue makes the task of the step. That it exists already is success. A
 // nil Enqueuer has no queues.
-func (e *Enqueuer) Enqueue(ctx context.Context, stage topology.Stage, task Task) error {
-	return e.enqueue(ctx, stage, task, 0)
+func (e *Enqueuer) Enqueue(ctx context.Context, step store.Step, task Task) error {
+	return e.enqueue(ctx, step, task, 0)
 }
 
-func (e *Enqueuer) enqueue(ctx context.Context, stage topology.Stage, task Task, generation int) error {
+func (e *Enqueuer) enqueue(ctx context.Context, step store.Step, task Task, generation int) error {
 	var target Target
 	if e != nil {
-		target = e.targets[stage]
+		target = e.targets[step.Stage]
 	}
 	if target.Queue == "" {
-		return fmt.Errorf("enqueue: this service has no queue for stage %q", stage)
+		return fmt.Errorf("enqueue: this service has no queue for stage %q", step.Stage)
 	}
 	body, err := json.Marshal(task)
 	if err != nil {
@@ -90,9 +95,9 @@ func (e *Enqueuer) enqueue(ctx context.Context, stage topology.Stage, task Task,
 	req := &cloudtaskspb.CreateTaskRequest{
 		Parent: target.Queue,
 		Task: &cloudtaskspb.Task{
-			Name: target.Queue + "/tasks/" + taskID(task, stage, generation),
+			Name: target.Queue + "/tasks/" + taskID(task, step, generation),
 			MessageType: &cloudtaskspb.Task_HttpRequest{HttpRequest: &cloudtaskspb.HttpRequest{
-				Url:        strings.TrimSuffix(target.ServiceURL, "/") + stage.Path(),
+				Url:        strings.TrimSuffix(target.ServiceURL, "/") + step.Stage.Path(),
 				HttpMethod: cloudtaskspb.HttpMethod_POST,
 				Headers:    headers,
 				Body:       body,

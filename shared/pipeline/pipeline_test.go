@@ -194,7 +194,7 @@ func TestRunner(t *testing.T) {
 	})
 	t.Run("enqueued_but_not_recorded", func(t *testing.T) {
 		task := f.request("S3")
-		if err := f.enq.Enqueue(t.Context(), topology.AIAnalysis, task); err != nil {
+		if err := f.enq.Enqueue(t.Context(), store.Step{Stage: topology.AIAnalysis}, task); err != nil {
 			t.Fatal(err)
 		}
 		post(t, task, next, 200) // meets ALREADY_EXISTS
@@ -258,14 +258,14 @@ func TestEnqueueRetriesWhatIsTemporary(t *testing.T) {
 	for status, want := range map[int]int{http.StatusServiceUnavailable: 3, http.StatusForbidden: 1} {
 		f.google.Fail(status)
 		before := f.google.Calls()
-		if err := f.enq.Enqueue(t.Context(), topology.AIAnalysis, task); err == nil {
+		if err := f.enq.Enqueue(t.Context(), store.Step{Stage: topology.AIAnalysis}, task); err == nil {
 			t.Errorf("%d: no error", status)
 		}
 		if got := f.google.Calls() - before; got != want {
 			t.Errorf("%d: %d calls, want %d", status, got, want)
 		}
 	}
-	if err := f.enq.Enqueue(t.Context(), topology.Workflow, task); err == nil {
+	if err := f.enq.Enqueue(t.Context(), store.Step{Stage: topology.Workflow}, task); err == nil {
 		t.Error("a stage without a queue: no error")
 	}
 }
@@ -315,7 +315,7 @@ func TestTaskCarriesTheTrace(t *testing.T) {
 			ctx = logging.WithTrace(ctx, trace, "00000000000000ff")
 		}
 		task := pipeline.Task{TenantID: "acme", RequestID: id}
-		if err := f.enq.Enqueue(ctx, topology.AIAnalysis, task); err != nil {
+		if err := f.enq.Enqueue(ctx, store.Step{Stage: topology.AIAnalysis}, task); err != nil {
 			t.Fatal(err)
 		}
 		found := false

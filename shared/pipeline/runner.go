@@ -23,7 +23,6 @@ import (
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/tenant"
-	"ingestion.internal/shared/topology"
 )
 
 const (
@@ -88,6 +87,10 @@ func (r *Runner) serve(w http.ResponseWriter, req *http.Request) error {
 	switch claim.State {
 	case store.Busy:
 		return problem.New(problem.Conflict, "another attempt has the stage")
+	case store.Superseded:
+		slog.InfoContext(ctx, "task for a stage whose turn comes again")
+		service.WriteJSON(w, http.StatusOK, result{store.StateSuperseded})
+		return nil
 	case store.Dead:
 		slog.InfoContext(ctx, "task for a stage that has failed", slog.String("cause", claim.Cause))
 		service.WriteJSON(w, http.StatusOK, result{"failed"})
@@ -122,18 +125,18 @@ func (r *Runner) attempt(ctx context.Context, w http.ResponseWriter, handle *sto
 	if workErr != nil {
 		return r.fail(recordCtx, w, handle, claim, workErr, facts)
 	}
-	if err := handle.Finish(recordCtx, claim, outcome); err != nil {
+	unsent, err := handle.Finish(recordCtx, claim, outcome)
+	if err != nil {
 		return recordFailure(err)
 	}
 	slog.InfoContext(ctx, "stage done", append(facts, slog.String(telemetry.Event, telemetry.StageDone), slog.String("next", string(outcome.Next)))...)
 	if outcome.Next == "" {
 		slog.InfoContext(ctx, "request completed", slog.String(telemetry.Event, telemetry.RequestCompleted),
 			slog.Float64(telemetry.Seconds, time.Since(claim.Request.ReceivedAt).Seconds()))
-	} else {
-		if err := r.enqueue(ctx, task, []topology.Stage{outcome.Next}); err != nil {
-			// The task comes back, finds the stage done, and enqueues again.
-			return problem.Wrap(problem.Unavailable, "", err)
-		}
+	}
+	if err := r.enqueue(ctx, task, unsent); err != nil {
+		// The task comes back, finds the stage done, and enqueues again.
+		return problem.Wrap(problem.Unavailable, "", err)
 	}
 	service.WriteJSON(w, http.StatusOK, result{store.StateDone})
 	return nil
@@ -178,25 +181,25 @@ func recordFailure(err error) error {
 	return problem.Wrap(problem.Unavailable, "", err)
 }
 
-func (r *Runner) enqueue(ctx context.Context, task Task, stages []topology.Stage) error {
-	return Send(ctx, r.db, r.enqueuer, task, stages)
+func (r *Runner) enqueue(ctx context.Context, task Task, steps []store.Step) error {
+	return Send(ctx, r.db, r.enqueuer, task, steps)
 }
 
-// Send enqueues the stages' tasks and records that in the outbox. It outlives
+// Send enqueues the steps' tasks and records that in the outbox. It outlives
 // the caller's context for a short time, because what it sends is committed. A
 // nil error means that every task is in its queue.
-func Send(ctx context.Context, db *store.DB, enqueuer *Enqueuer, task Task, stages []topology.Stage) error {
+func Send(ctx context.Context, db *store.DB, enqueuer *Enqueuer, task Task, steps []store.Step) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
-	for _, stage := range stages {
-		if err := enqueuer.Enqueue(ctx, stage, task); err != nil {
+	for _, step := range steps {
+		if err := enqueuer.Enqueue(ctx, step, task); err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		markCtx, cancel := context.WithTimeout(ctx, recordTimeout)
-		if err := db.Tenant(task.TenantID).MarkEnqueued(markCtx, task.RequestID, stage); err != nil {
+		if err := db.Tenant(task.TenantID).MarkEnqueued(markCtx, task.RequestID, step); err != nil {
 			// Enqueuing it once more will do nothing, so this is no failure.
-			slog.WarnContext(ctx, "enqueued, but not recorded", slog.String("next", string(stage)), slog.Any("error", err))
+			slog.WarnContext(ctx, "enqueued, but not recorded", slog.String("next", string(step.Stage)), slog.Any("error", err))
 		}
 		cancel()
 	}

@@ -77,12 +77,12 @@ func (s *Sweeper) takeUp(ctx context.Context, open store.OpenStage) (enqueued bo
 	}
 	task := Task{TenantID: open.TenantID, RequestID: open.RequestID}
 	facts := []any{slog.String("state", taken.State), slog.Bool("never_enqueued", taken.Waiting), slog.Int("generation", taken.Generation)}
-	if err := s.enqueuer.enqueue(ctx, open.Stage, task, taken.Generation); err != nil {
+	if err := s.enqueuer.enqueue(ctx, taken.Step, task, taken.Generation); err != nil {
 		slog.ErrorContext(ctx, "swept, but not enqueued", append(facts, slog.Any("error", err))...)
 		return false, err
 	}
 	slog.WarnContext(ctx, "stage enqueued again", append(facts, slog.String(telemetry.Event, telemetry.StageSwept))...)
-	if err := handle.MarkEnqueued(ctx, open.RequestID, open.Stage); err != nil {
+	if err := handle.MarkEnqueued(ctx, open.RequestID, taken.Step); err != nil {
 		slog.WarnContext(ctx, "enqueued, but not recorded", slog.Any("error", err))
 	}
 	return true, nil

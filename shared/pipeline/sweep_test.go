@@ -100,7 +100,7 @@ func TestSweeperMendsWhatWasNotEnqueued(t *testing.T) {
 func TestSweeperMeetsATaskThatWasNotRecorded(t *testing.T) {
 	s := newSweepFixture(t, 100)
 	task := s.request("S1")
-	if err := s.enq.Enqueue(t.Context(), topology.AudioProcessing, task); err != nil {
+	if err := s.enq.Enqueue(t.Context(), store.Step{Stage: topology.AudioProcessing}, task); err != nil {
 		t.Fatal(err)
 	}
 	s.pass(61 * time.Second)
@@ -111,7 +111,7 @@ func TestSweeperMeetsATaskThatWasNotRecorded(t *testing.T) {
 func TestSweeperPicksUpWhatAKilledWorkerLeft(t *testing.T) {
 	s := newSweepFixture(t, 100)
 	task := s.request("S1")
-	if err := pipeline.Send(t.Context(), s.db, s.enq, task, []topology.Stage{topology.AudioProcessing}); err != nil {
+	if err := pipeline.Send(t.Context(), s.db, s.enq, task, []store.Step{{Stage: topology.AudioProcessing}}); err != nil {
 		t.Fatal(err)
 	}
 	// A worker takes the stage and is never heard of again; so is its task.

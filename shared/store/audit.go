@@ -19,7 +19,8 @@ import (
 // Actions that the store itself puts into the audit trail. Stages and effects
 // add their own.
 const (
-	ActionAccepted      = "accepted"
+	ActionAccepted      = "accepted"          // the event that made the request
+	ActionRevised       = "revised"           // a later event
 	ActionAttemptFailed = "attempt.failed"    // another will follow
 	ActionStageFailed   = "stage.failed"      // no retry can mend it
 	ActionDeadLetter    = "stage.dead_letter" // the attempts ran out

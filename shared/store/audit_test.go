@@ -77,11 +77,11 @@ func TestAuditTrail(t *testing.T) {
 		{Action: "first", Reason: strings.Repeat("ü", 2000), Details: map[string]any{"list": []string{"a"}, "big": uint64(1) << 63}},
 		{Action: "second", Model: "m", PromptVersion: "p.v1", ConfigHash: "other", Stage: topology.Workflow},
 	}
-	if err := h.Finish(t.Context(), lost, store.Outcome{Entries: entries}); !errors.Is(err, store.ErrLostClaim) {
+	if _, err := h.Finish(t.Context(), lost, store.Outcome{Entries: entries}); !errors.Is(err, store.ErrLostClaim) {
 		t.Fatalf("finish of a lost claim: %v", err)
 	}
 	grows("a lost claim")
-	if err := h.Finish(t.Context(), c, store.Outcome{Entries: entries, Next: topology.AIAnalysis}); err != nil {
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Entries: entries, Next: topology.AIAnalysis}); err != nil {
 		t.Fatal(err)
 	}
 	grows("an outcome",
@@ -138,7 +138,7 @@ func TestAuditRefusesWhatIsNoJSON(t *testing.T) {
 	h := db.Tenant(storetest.Acme)
 	id := accept(t, db, storetest.Acme, "A3")
 	c := claim(t, h, id, topology.AudioProcessing, store.Claimed)
-	err := h.Finish(t.Context(), c, store.Outcome{Entries: []store.Entry{{Action: "bad", Details: map[string]any{"f": func() {}}}}})
+	_, err := h.Finish(t.Context(), c, store.Outcome{Entries: []store.Entry{{Action: "bad", Details: map[string]any{"f": func() {}}}}})
 	if err == nil || !strings.Contains(err.Error(), "audit entry bad") {
 		t.Errorf("Finish = %v, want an error about the entry", err)
 	}

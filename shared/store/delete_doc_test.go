@@ -40,7 +40,7 @@ func TestDocumentedDeletion(t *testing.T) {
 		request := accept(t, db, id, "CAL1")
 		c := claim(t, db.Tenant(id), request, topology.AudioProcessing, store.Claimed)
 		recording := &store.Recording{RecordingID: store.RecordingID(id, "CAL1"), CallID: "CAL1"}
-		if err := db.Tenant(id).Finish(t.Context(), c, store.Outcome{Recording: recording, Next: topology.AIAnalysis}); err != nil {
+		if _, err := db.Tenant(id).Finish(t.Context(), c, store.Outcome{Recording: recording, Next: topology.AIAnalysis}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -35,82 +35,21 @@ const (
 type Acceptance struct {
 	RequestID string
 	Status    Status // of the request
-	Duplicate bool   // the request was there already, and nothing was written
+	Duplicate bool   // the event was there already, and nothing was written
+	Revised   bool   // the request was there already, and knows the event now
 	// Unsent are the stages whose task is not known to be in its queue: the
-	// first one, unless an earlier delivery has sent it.
-	Unsent []topology.Stage
+	// one where work begins, unless an earlier delivery has sent it.
+	Unsent []Step
 }
 
-// Accept records an event, its request and the request's first stage in one
-// transaction. A request with the same id makes it a duplicate, whatever it
-// holds. req.Status and its times are the store's to set. ErrNotFound: the
-// tenant is unknown or inactive.
+// Accept records a request that one event makes whole, and its first stage.
+// The event has the request's id. See [Tenant.Record] for what is a duplicate
+// and for the errors.
 func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) (Acceptance, error) {
-	if req.TenantID != "" && req.TenantID != t.id {
-		return Acceptance{}, fmt.Errorf("accept: a request of tenant %q does not belong to tenant %q", req.TenantID, t.id)
-	}
-	payload, err := storableJSON(req.Payload)
-	if err != nil {
-		return Acceptance{}, fmt.Errorf("accept: payload: %w", err)
-	}
-	var acc Acceptance
-	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		acc = Acceptance{RequestID: req.RequestID, Status: StatusReceived, Unsent: []topology.Stage{first}}
-		if err := t.mustBeActive(ctx, tx); err != nil {
-			return err
-		}
-		row, err := tx.ReadRow(ctx, "requests", spanner.Key{t.id, req.RequestID}, []string{"status"})
-		switch {
-		case err == nil:
-			acc.Duplicate = true
-			if err := row.Columns((*string)(&acc.Status)); err != nil {
-				return err
-			}
-			acc.Unsent, err = t.unsent(ctx, tx, req.RequestID)
-			return err
-		case !errors.Is(err, spanner.ErrRowNotFound):
-			return err
-		}
-		entries, err := t.insertEntries(req.RequestID, "", "", []Entry{{Action: ActionAccepted, Reason: "an event of " + req.Source + " was accepted",
-			Details: map[string]any{"communication_mode": req.CommunicationMode, "call_id": req.CallID, "office_id": req.OfficeID, "next": string(first)}}})
-		if err != nil {
-			return err
-		}
-		return tx.BufferWrite(append([]*spanner.Mutation{
-			spanner.InsertMap("requests", map[string]any{
-				"tenant_id":          t.id,
-				"request_id":         req.RequestID,
-				"office_id":          nullString(req.OfficeID),
-				"source":             req.Source,
-				"communication_mode": req.CommunicationMode,
-				"status":             string(StatusReceived),
-				"call_id":            nullString(req.CallID),
-				"recording_url":      nullString(clip(req.RecordingURL, maxURL)),
-				"customer_name":      nullString(clip(req.CustomerName, maxName)),
-				"customer_phone":     nullString(clip(req.CustomerPhone, maxPhone)),
-				"customer_email":     nullString(clip(req.CustomerEmail, maxEmail)),
-				"postal_code":        nullString(clip(req.PostalCode, maxPostal)),
-				"payload":            payload,
-				"created_at":         spanner.CommitTimestamp,
-				"updated_at":         spanner.CommitTimestamp,
-			}),
-			spanner.InsertMap("webhook_events", map[string]any{
-				"tenant_id":         t.id,
-				"event_id":          req.RequestID,
-				"request_id":        req.RequestID,
-				"webhook_source":    req.Source,
-				"call_id":           nullString(req.CallID),
-				"processing_status": eventReceived,
-				"created_at":        spanner.CommitTimestamp,
-				"updated_at":        spanner.CommitTimestamp,
-			}),
-			t.insertStage(req.RequestID, first),
-		}, entries...))
+	event := Event{ID: req.RequestID, Source: req.Source, CallID: req.CallID, Payload: req.Payload}
+	return t.Record(ctx, req.RequestID, event, func(*Request, []Event) (Revision, error) {
+		return Revision{Request: req, Begin: first}, nil
 	})
-	if err != nil {
-		return Acceptance{}, fmt.Errorf("accept: %w", err)
-	}
-	return acc, nil
 }
 
 func (t *Tenant) mustBeActive(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
@@ -128,23 +67,25 @@ func (t *Tenant) mustBeActive(ctx context.Context, tx *spanner.ReadWriteTransact
 	return nil
 }
 
-func (t *Tenant) insertStage(requestID string, stage topology.Stage) *spanner.Mutation {
-	return spanner.InsertMap("request_stages", map[string]any{
-		"tenant_id":  t.id,
-		"request_id": requestID,
-		"stage":      string(stage),
-		"state":      StatePending,
-		"attempts":   0,
-		"created_at": spanner.CommitTimestamp,
-
-		"sweep_shard": sweepShard(requestID),
-		"sweep_after": t.db.now().Add(unsentGrace),
-	})
+// putStage makes the step's stage pending, whether it was reached before or not.
+func (t *Tenant) putStage(requestID string, step Step) *spanner.Mutation {
+	values := t.stageKey(requestID, step.Stage)
+	values["state"] = StatePending
+	values["round"] = step.Round
+	values["attempts"] = 0
+	values["lease_until"] = spanner.NullTime{}
+	values["cause"] = spanner.NullString{}
+	values["enqueued_at"] = spanner.NullTime{}
+	values["created_at"] = spanner.CommitTimestamp
+	values["sweep_shard"] = sweepShard(requestID)
+	values["sweep_after"] = t.db.now().Add(unsentGrace)
+	values["sweeps"] = 0
+	return spanner.InsertOrUpdateMap("request_stages", values)
 }
 
 // Unsent returns the pending stages of the request whose task is not known to
 // be in its queue.
-func (t *Tenant) Unsent(ctx context.Context, requestID string) ([]topology.Stage, error) {
+func (t *Tenant) Unsent(ctx context.Context, requestID string) ([]Step, error) {
 	stages, err := t.unsent(ctx, t.db.client.Single(), requestID)
 	if err != nil {
 		return nil, fmt.Errorf("unsent stages: %w", err)
@@ -157,35 +98,37 @@ type reader interface {
 	Query(ctx context.Context, stmt spanner.Statement) *spanner.RowIterator
 }
 
-func (t *Tenant) unsent(ctx context.Context, tx reader, requestID string) ([]topology.Stage, error) {
-	var stages []topology.Stage
+func (t *Tenant) unsent(ctx context.Context, tx reader, requestID string) ([]Step, error) {
+	var steps []Step
 	err := tx.Query(ctx, spanner.Statement{
-		SQL: `SELECT stage FROM request_stages
+		SQL: `SELECT stage, round FROM request_stages
 			WHERE tenant_id = @tenant AND request_id = @request AND state = 'pending' AND enqueued_at IS NULL`,
 		Params: t.key(requestID),
 	}).Do(func(row *spanner.Row) error {
 		var stage string
-		if err := row.Columns(&stage); err != nil {
+		var round int64
+		if err := row.Columns(&stage, &round); err != nil {
 			return err
 		}
-		stages = append(stages, topology.Stage(stage))
+		steps = append(steps, Step{Stage: topology.Stage(stage), Round: int(round)})
 		return nil
 	})
-	return stages, err
+	return steps, err
 }
 
 func (t *Tenant) key(requestID string) map[string]any {
 	return map[string]any{"tenant": t.id, "request": requestID}
 }
 
-// MarkEnqueued records that the stage's task is in its queue.
-func (t *Tenant) MarkEnqueued(ctx context.Context, requestID string, stage topology.Stage) error {
+// MarkEnqueued records that the step's task is in its queue. It does nothing
+// once the stage has been begun again.
+func (t *Tenant) MarkEnqueued(ctx context.Context, requestID string, step Step) error {
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		row, err := t.stage(ctx, tx, requestID, stage)
-		if err != nil {
+		row, err := t.stage(ctx, tx, requestID, step.Stage)
+		if err != nil || row.Round != int64(step.Round) {
 			return err
 		}
-		values := t.stageKey(requestID, stage)
+		values := t.stageKey(requestID, step.Stage)
 		values["enqueued_at"] = spanner.CommitTimestamp
 		// Where its worker was faster, the claim or the end says more.
 		if due := t.db.now().Add(patience(lostGrace, row.Sweeps)); row.SweepAfter.Valid && row.SweepAfter.Time.Before(due) {
@@ -194,7 +137,7 @@ func (t *Tenant) MarkEnqueued(ctx context.Context, requestID string, stage topol
 		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("request_stages", values)})
 	})
 	if err != nil {
-		return fmt.Errorf("mark %s enqueued: %w", stage, err)
+		return fmt.Errorf("mark %s enqueued: %w", step.Stage, err)
 	}
 	return nil
 }
@@ -224,7 +167,7 @@ const requestColumns = `request_id, office_id, source, communication_mode, statu
 	IF(payload IS NULL, NULL, TO_JSON_STRING(payload)),
 	IF(transcription_data IS NULL, NULL, TO_JSON_STRING(transcription_data)),
 	IF(ai_analysis IS NULL, NULL, TO_JSON_STRING(ai_analysis)),
-	lead_score, spam_likelihood, decision, decision_reasons, failure_stage, failure_cause, created_at, updated_at`
+	lead_score, spam_likelihood, decision, decision_reasons, failure_stage, failure_cause, revision, created_at, updated_at`
 
 func (t *Tenant) request(ctx context.Context, tx reader, requestID string) (*Request, error) {
 	var found *Request
@@ -240,7 +183,7 @@ func (t *Tenant) request(ctx context.Context, tx reader, requestID string) (*Req
 		var created, updated spanner.NullTime
 		if err := row.Columns(&r.RequestID, &office, &source, &mode, (*string)(&r.Status), &call, &recording,
 			&name, &phone, &email, &postal, &payload, &transcription, &analysis,
-			&score, &spam, &decision, &r.DecisionReasons, &failureStage, &failureCause, &created, &updated); err != nil {
+			&score, &spam, &decision, &r.DecisionReasons, &failureStage, &failureCause, &r.Revision, &created, &updated); err != nil {
 			return err
 		}
 		r.OfficeID, r.Source, r.CommunicationMode = office.StringVal, source.StringVal, mode.StringVal
@@ -371,11 +314,7 @@ func (t *Tenant) update(requestID string, status Status, u RequestUpdate) (*span
 		values["spam_likelihood"] = *u.SpamLikelihood
 	}
 	if u.DecisionReasons != nil {
-		reasons := make([]string, len(u.DecisionReasons))
-		for i, r := range u.DecisionReasons {
-			reasons[i] = clip(r, maxReason)
-		}
-		values["decision_reasons"] = reasons
+		values["decision_reasons"] = clipAll(u.DecisionReasons, maxReason)
 	}
 	return spanner.UpdateMap("requests", values), nil
 }

@@ -16,11 +16,12 @@ type ClaimState int
 
 // The outcomes of Tenant.Claim.
 const (
-	Claimed   ClaimState = iota + 1 // the stage is the caller's until its lease ends
-	Busy                            // another worker's lease is live
-	Done                            // the stage is done; Claim.Unsent may name what follows
-	Dead                            // the stage failed or is a dead letter, perhaps just now: there is nothing to do
-	Exhausted                       // this call found the attempts used up and made it a dead letter
+	Claimed    ClaimState = iota + 1 // the stage is the caller's until its lease ends
+	Busy                             // another worker's lease is live
+	Done                             // the stage is done; Claim.Unsent may name what follows
+	Dead                             // the stage failed or is a dead letter, perhaps just now: there is nothing to do
+	Exhausted                        // this call found the attempts used up and made it a dead letter
+	Superseded                       // an earlier stage was begun again; this one's turn comes after it
 )
 
 // Claim is one attempt at one stage of one request.
@@ -30,8 +31,9 @@ type Claim struct {
 	Attempt int // counts from 1; with it, a lost claim is told from a live one
 	Request *Request
 	Office  *Office
-	Unsent  []topology.Stage // with Done: stages whose task is not known to be in its queue
-	Cause   string           // with Dead and Exhausted
+	Round   int    // of the stage, see [Step]
+	Unsent  []Step // with Done: stages whose task is not known to be in its queue
+	Cause   string // with Dead and Exhausted
 }
 
 // configHash names the workflow that the stage worked by, "" where none is known.
@@ -53,7 +55,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		if err != nil {
 			return err
 		}
-		claim.Attempt, claim.Cause = int(row.Attempts), row.Cause.StringVal
+		claim.Attempt, claim.Round, claim.Cause = int(row.Attempts), int(row.Round), row.Cause.StringVal
 		now := t.db.now()
 		switch row.State {
 		case StateDone:
@@ -62,6 +64,9 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 			return err
 		case StateFailed, StateDeadLetter:
 			claim.State = Dead
+			return nil
+		case StateSuperseded:
+			claim.State = Superseded
 			return nil
 		case StateRunning:
 			if row.LeaseUntil.Valid && now.Before(row.LeaseUntil.Time) {
@@ -72,7 +77,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		}
 		if int(row.Attempts) >= maxAttempts {
 			claim.State = Exhausted
-			return t.bufferFailed(tx, claim, requestID, StateDeadLetter, StatusDeadLetter, claim.Cause)
+			return t.endFailed(ctx, tx, claim, requestID, StateDeadLetter, StatusDeadLetter, claim.Cause)
 		}
 		if claim.Request, err = t.request(ctx, tx, requestID); err != nil {
 			return err
@@ -81,7 +86,7 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 		if errors.Is(err, ErrNotFound) {
 			// Offices are never deleted by the platform, so no retry finds it.
 			claim.State, claim.Cause = Dead, err.Error()
-			return t.bufferFailed(tx, claim, requestID, StateFailed, StatusFailed, claim.Cause)
+			return t.endFailed(ctx, tx, claim, requestID, StateFailed, StatusFailed, claim.Cause)
 		}
 		if err != nil {
 			return err
@@ -119,12 +124,15 @@ type Outcome struct {
 	Next      topology.Stage // "" completes the request
 }
 
-// Finish commits the claimed stage's outcome. ErrLostClaim: nothing was
-// written.
-func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) error {
+// Finish commits the claimed stage's outcome, and returns the step that has to
+// be enqueued, if there is one. ErrLostClaim: nothing was written.
+func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) ([]Step, error) {
 	requestID := claim.Request.RequestID
+	var unsent []Step
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		if err := t.holds(ctx, tx, requestID, claim); err != nil {
+		unsent = nil
+		rows, err := t.holds(ctx, tx, requestID, claim)
+		if err != nil {
 			return err
 		}
 		status := StatusProcessing
@@ -144,16 +152,20 @@ func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) erro
 			mutations = append(mutations, t.upsertRecording(outcome.Recording))
 		}
 		if outcome.Next == "" {
-			mutations = append(mutations, t.updateEvent(requestID, eventProcessed))
+			if err := t.updateEvents(ctx, tx, requestID, eventProcessed); err != nil {
+				return err
+			}
 		} else {
-			mutations = append(mutations, t.insertStage(requestID, outcome.Next))
+			step := rows.next(outcome.Next)
+			unsent = []Step{step}
+			mutations = append(mutations, t.putStage(requestID, step))
 		}
 		return tx.BufferWrite(mutations)
 	})
 	if err != nil {
-		return fmt.Errorf("finish %s of request %s: %w", claim.Stage, requestID, err)
+		return nil, fmt.Errorf("finish %s of request %s: %w", claim.Stage, requestID, err)
 	}
-	return nil
+	return unsent, nil
 }
 
 // Fail ends the claimed attempt with its cause and returns the stage's new
@@ -164,16 +176,16 @@ func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent
 	requestID := claim.Request.RequestID
 	var state stageState
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		if err := t.holds(ctx, tx, requestID, claim); err != nil {
+		if _, err := t.holds(ctx, tx, requestID, claim); err != nil {
 			return err
 		}
 		switch {
 		case permanent:
 			state = StateFailed
-			return t.bufferFailed(tx, claim, requestID, state, StatusFailed, cause)
+			return t.endFailed(ctx, tx, claim, requestID, state, StatusFailed, cause)
 		case claim.Attempt >= maxAttempts:
 			state = StateDeadLetter
-			return t.bufferFailed(tx, claim, requestID, state, StatusDeadLetter, cause)
+			return t.endFailed(ctx, tx, claim, requestID, state, StatusDeadLetter, cause)
 		}
 		state = StatePending
 		values := t.stageKey(requestID, claim.Stage)
@@ -195,34 +207,54 @@ func (t *Tenant) Fail(ctx context.Context, claim *Claim, cause string, permanent
 	return state, nil
 }
 
-// holds returns nil while the claim is the stage's latest attempt and has not
-// ended. A lease that has run out does not matter until another attempt began.
-func (t *Tenant) holds(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, claim *Claim) error {
-	row, err := t.stage(ctx, tx, requestID, claim.Stage)
+// holds returns the request's stages while the claim is its stage's latest
+// attempt and has not ended. A lease that has run out does not matter until
+// another attempt began.
+func (t *Tenant) holds(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, claim *Claim) (stageRows, error) {
+	rows, err := t.stageRows(ctx, tx, requestID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if row.State != StateRunning || int(row.Attempts) != claim.Attempt {
-		return ErrLostClaim
+	row := rows[claim.Stage]
+	if row == nil {
+		return nil, ErrNotFound
 	}
-	return nil
+	if row.State != StateRunning || int(row.Attempts) != claim.Attempt || int(row.Round) != claim.Round {
+		return nil, ErrLostClaim
+	}
+	return rows, nil
 }
 
 func (t *Tenant) stageKey(requestID string, stage topology.Stage) map[string]any {
 	return map[string]any{"tenant_id": t.id, "request_id": requestID, "stage": string(stage)}
 }
 
+var stageColumns = []string{"stage", "state", "attempts", "lease_until", "cause", "enqueued_at", "sweep_after", "sweeps", "round"}
+
+func scanStage(row *spanner.Row) (*stageRow, error) {
+	var s stageRow
+	err := row.Columns((*string)(&s.Stage), &s.State, &s.Attempts, &s.LeaseUntil, &s.Cause, &s.EnqueuedAt, &s.SweepAfter, &s.Sweeps, &s.Round)
+	return &s, err
+}
+
 func (t *Tenant) stage(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, stage topology.Stage) (*stageRow, error) {
-	row, err := tx.ReadRow(ctx, "request_stages", spanner.Key{t.id, requestID, string(stage)},
-		[]string{"state", "attempts", "lease_until", "cause", "enqueued_at", "sweep_after", "sweeps"})
+	row, err := tx.ReadRow(ctx, "request_stages", spanner.Key{t.id, requestID, string(stage)}, stageColumns)
 	if err != nil {
 		return nil, notFound(err)
 	}
-	s := &stageRow{Stage: stage}
-	if err := row.Columns(&s.State, &s.Attempts, &s.LeaseUntil, &s.Cause, &s.EnqueuedAt, &s.SweepAfter, &s.Sweeps); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return scanStage(row)
+}
+
+func (t *Tenant) stageRows(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string) (stageRows, error) {
+	rows := stageRows{}
+	err := tx.Read(ctx, "request_stages", spanner.Key{t.id, requestID}.AsPrefix(), stageColumns).Do(func(row *spanner.Row) error {
+		s, err := scanStage(row)
+		if err == nil {
+			rows[s.Stage] = s
+		}
+		return err
+	})
+	return rows, err
 }
 
 // endStage ends the stage; a nil cause leaves that of an earlier attempt.
@@ -238,8 +270,9 @@ func (t *Tenant) endStage(requestID string, stage topology.Stage, state stageSta
 	return spanner.UpdateMap("request_stages", values)
 }
 
-// bufferFailed writes that the request ended with the claim's stage.
-func (t *Tenant) bufferFailed(tx *spanner.ReadWriteTransaction, claim *Claim, requestID string, state stageState, status Status, cause string) error {
+// endFailed writes that the request, and its events, ended with the claim's
+// stage.
+func (t *Tenant) endFailed(ctx context.Context, tx *spanner.ReadWriteTransaction, claim *Claim, requestID string, state stageState, status Status, cause string) error {
 	action := ActionStageFailed
 	if state == StateDeadLetter {
 		action = ActionDeadLetter
@@ -249,6 +282,9 @@ func (t *Tenant) bufferFailed(tx *spanner.ReadWriteTransaction, claim *Claim, re
 		{Action: action, Reason: cause, Details: map[string]any{"attempts": claim.Attempt}},
 	})
 	if err != nil {
+		return err
+	}
+	if err := t.updateEvents(ctx, tx, requestID, eventFailed); err != nil {
 		return err
 	}
 	return tx.BufferWrite(append(mutations,
@@ -261,25 +297,26 @@ func (t *Tenant) bufferFailed(tx *spanner.ReadWriteTransaction, claim *Claim, re
 			"failure_cause": clip(cause, maxCause),
 			"updated_at":    spanner.CommitTimestamp,
 		}),
-		t.updateEvent(requestID, eventFailed),
 	))
 }
 
-// updateEvent sets the state of the event that made the request; they share
-// their id.
-func (t *Tenant) updateEvent(requestID, status string) *spanner.Mutation {
-	return spanner.UpdateMap("webhook_events", map[string]any{
-		"tenant_id":         t.id,
-		"event_id":          requestID,
-		"processing_status": status,
-		"updated_at":        spanner.CommitTimestamp,
+// updateEvents sets the state of the request's events.
+func (t *Tenant) updateEvents(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID, status string) error {
+	params := t.key(requestID)
+	params["status"] = status
+	_, err := tx.Update(ctx, spanner.Statement{
+		SQL: `UPDATE webhook_events SET processing_status = @status, updated_at = PENDING_COMMIT_TIMESTAMP()
+			WHERE tenant_id = @tenant AND request_id = @request AND processing_status != @status`,
+		Params: params,
 	})
+	return err
 }
 
 // StageStatus is the visible state of one stage of a request.
 type StageStatus struct {
 	Stage      topology.Stage
-	State      string // pending, running, done, failed or dead_letter
+	State      string // pending, running, done, failed, dead_letter or superseded
+	Round      int    // 0 the first time, see [Step]
 	Attempts   int
 	Cause      string // of the last attempt that failed
 	Enqueued   bool
@@ -296,18 +333,19 @@ func (t *Tenant) Stages(ctx context.Context, requestID string) ([]StageStatus, e
 func (t *Tenant) stages(ctx context.Context, tx reader, requestID string) ([]StageStatus, error) {
 	byStage := map[topology.Stage]StageStatus{}
 	err := tx.Query(ctx, spanner.Statement{
-		SQL: `SELECT stage, state, attempts, cause, enqueued_at IS NOT NULL, started_at, finished_at
+		SQL: `SELECT stage, state, round, attempts, cause, enqueued_at IS NOT NULL, started_at, finished_at
 			FROM request_stages WHERE tenant_id = @tenant AND request_id = @request`,
 		Params: t.key(requestID),
 	}).Do(func(row *spanner.Row) error {
 		var s StageStatus
-		var attempts int64
+		var attempts, round int64
 		var cause spanner.NullString
 		var started, finished spanner.NullTime
-		if err := row.Columns((*string)(&s.Stage), &s.State, &attempts, &cause, &s.Enqueued, &started, &finished); err != nil {
+		if err := row.Columns((*string)(&s.Stage), &s.State, &round, &attempts, &cause, &s.Enqueued, &started, &finished); err != nil {
 			return err
 		}
-		s.Attempts, s.Cause, s.StartedAt, s.FinishedAt = int(attempts), cause.StringVal, started.Time, finished.Time
+		s.Attempts, s.Round = int(attempts), int(round)
+		s.Cause, s.StartedAt, s.FinishedAt = cause.StringVal, started.Time, finished.Time
 		byStage[s.Stage] = s
 		return nil
 	})

@@ -156,6 +156,14 @@ func clip(s string, n int) string {
 	return s
 }
 
+func clipAll(all []string, n int) []string {
+	clipped := make([]string, len(all))
+	for i, s := range all {
+		clipped[i] = clip(s, n)
+	}
+	return clipped
+}
+
 // stageState is the state of one stage of one request.
 type stageState = string
 
@@ -166,6 +174,9 @@ const (
 	StateDone       = "done"
 	StateFailed     = "failed"
 	StateDeadLetter = "dead_letter"
+	// StateSuperseded is a stage whose work counts no more, because an earlier
+	// one was begun again. It is worked anew when that is done.
+	StateSuperseded = "superseded"
 )
 
 // stageRow is a row of request_stages.
@@ -178,4 +189,31 @@ type stageRow struct {
 	EnqueuedAt spanner.NullTime
 	SweepAfter spanner.NullTime
 	Sweeps     int64
+	Round      int64
+}
+
+// stageRows are the stages that a request has reached.
+type stageRows map[topology.Stage]*stageRow
+
+// next is the stage's next round, the first one if it was never reached.
+func (rows stageRows) next(stage topology.Stage) Step {
+	if row := rows[stage]; row != nil {
+		return Step{Stage: stage, Round: int(row.Round) + 1}
+	}
+	return Step{Stage: stage}
+}
+
+// Step is a stage of a request that has to be enqueued, in one of its rounds.
+type Step struct {
+	Stage topology.Stage
+	Round int // 0 the first time; one more each time the stage is begun again
+}
+
+// MarshalText writes the step for logs: the stage, and its round after the
+// first.
+func (s Step) MarshalText() ([]byte, error) {
+	if s.Round == 0 {
+		return []byte(s.Stage), nil
+	}
+	return fmt.Appendf(nil, "%s/%d", s.Stage, s.Round), nil
 }

@@ -104,7 +104,7 @@ func TestAcceptAndDuplicate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := store.Acceptance{RequestID: req.RequestID, Status: store.StatusReceived, Unsent: []topology.Stage{topology.AudioProcessing}}
+	want := store.Acceptance{RequestID: req.RequestID, Status: store.StatusReceived, Unsent: []store.Step{{Stage: topology.AudioProcessing}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("first (-want +got)\n%s", diff)
 	}
@@ -135,7 +135,7 @@ func TestAcceptAndDuplicate(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("duplicate before it was enqueued (-want +got)\n%s", diff)
 	}
-	if err := h.MarkEnqueued(t.Context(), req.RequestID, topology.AudioProcessing); err != nil {
+	if err := h.MarkEnqueued(t.Context(), req.RequestID, store.Step{Stage: topology.AudioProcessing}); err != nil {
 		t.Fatal(err)
 	}
 	got, err = h.Accept(t.Context(), req, topology.AudioProcessing)
@@ -215,7 +215,7 @@ func TestWholeWay(t *testing.T) {
 		RecordingID: store.RecordingID(storetest.Acme, "CAL1"), CallID: "CAL1", StorageURL: "gs://b/acme/CAL1.wav",
 		ContentType: "audio/wav", SizeBytes: 9, SHA256: "ab", DurationSeconds: 13, TranscriptionStatus: "completed",
 	}
-	err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{CustomerName: &name, Transcription: json.RawMessage(`{"text":"hello"}`)}, Recording: &recording, Next: topology.AIAnalysis})
+	_, err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{CustomerName: &name, Transcription: json.RawMessage(`{"text":"hello"}`)}, Recording: &recording, Next: topology.AIAnalysis})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,21 +227,21 @@ func TestWholeWay(t *testing.T) {
 		t.Errorf("recordings (-want +got)\n%s", diff)
 	}
 	// The task comes back before the next was enqueued.
-	if done := claim(t, h, id, topology.AudioProcessing, store.Done); !cmp.Equal(done.Unsent, []topology.Stage{topology.AIAnalysis}) {
+	if done := claim(t, h, id, topology.AudioProcessing, store.Done); !cmp.Equal(done.Unsent, []store.Step{{Stage: topology.AIAnalysis}}) {
 		t.Errorf("unsent %v", done.Unsent)
 	}
-	if err := h.Finish(t.Context(), c, store.Outcome{Next: topology.AIAnalysis}); !errors.Is(err, store.ErrLostClaim) {
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Next: topology.AIAnalysis}); !errors.Is(err, store.ErrLostClaim) {
 		t.Errorf("second finish: %v, want ErrLostClaim", err)
 	}
 
 	c = claim(t, h, id, topology.AIAnalysis, store.Claimed)
 	score, spam := int64(85), 5.5
-	if err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{Analysis: json.RawMessage(`{"intent":"quote"}`), LeadScore: &score, SpamLikelihood: &spam}, Next: topology.Workflow}); err != nil {
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{Analysis: json.RawMessage(`{"intent":"quote"}`), LeadScore: &score, SpamLikelihood: &spam}, Next: topology.Workflow}); err != nil {
 		t.Fatal(err)
 	}
 	c = claim(t, h, id, topology.Workflow, store.Claimed)
 	decision := "qualified"
-	if err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{Decision: &decision, DecisionReasons: []string{"in area"}}}); err != nil {
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{Decision: &decision, DecisionReasons: []string{"in area"}}}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -329,13 +329,13 @@ func TestFailures(t *testing.T) {
 		if taken.Attempt != 2 {
 			t.Errorf("attempt %d, want 2", taken.Attempt)
 		}
-		if err := h.Finish(t.Context(), lost, store.Outcome{Next: topology.AIAnalysis}); !errors.Is(err, store.ErrLostClaim) {
+		if _, err := h.Finish(t.Context(), lost, store.Outcome{Next: topology.AIAnalysis}); !errors.Is(err, store.ErrLostClaim) {
 			t.Errorf("finish of the lost claim: %v", err)
 		}
 		if _, err := h.Fail(t.Context(), lost, "late", true, maxAttempts); !errors.Is(err, store.ErrLostClaim) {
 			t.Errorf("failure of the lost claim: %v", err)
 		}
-		if err := h.Finish(t.Context(), taken, store.Outcome{Next: topology.AIAnalysis}); err != nil {
+		if _, err := h.Finish(t.Context(), taken, store.Outcome{Next: topology.AIAnalysis}); err != nil {
 			t.Errorf("finish of the live claim: %v", err)
 		}
 	})
@@ -361,7 +361,7 @@ func TestFailures(t *testing.T) {
 		id := accept(t, db, storetest.Acme, "F6")
 		c := claim(t, h, id, topology.AudioProcessing, store.Claimed)
 		clk.advance(lease + time.Second)
-		if err := h.Finish(t.Context(), c, store.Outcome{}); err != nil {
+		if _, err := h.Finish(t.Context(), c, store.Outcome{}); err != nil {
 			t.Error(err)
 		}
 		if s := status(t, h, id); s != store.StatusCompleted {
@@ -392,20 +392,25 @@ func TestIsolation(t *testing.T) {
 		}
 		return r, stages(t, victim, id), recordings
 	}
-	if err := victim.Finish(t.Context(), c, store.Outcome{Recording: &store.Recording{RecordingID: "r", CallID: "CAL1", StorageURL: "gs://a"}, Next: topology.AIAnalysis}); err != nil {
+	if _, err := victim.Finish(t.Context(), c, store.Outcome{Recording: &store.Recording{RecordingID: "r", CallID: "CAL1", StorageURL: "gs://a"}, Next: topology.AIAnalysis}); err != nil {
 		t.Fatal(err)
 	}
 	c2 := claim(t, victim, id, topology.AIAnalysis, store.Claimed)
 	wantRequest, wantStages, wantRecordings := snapshot()
 
 	methods := map[string]func(ctx context.Context) error{
-		"Request":      func(ctx context.Context) error { _, err := attacker.Request(ctx, id); return err },
-		"MarkEnqueued": func(ctx context.Context) error { return attacker.MarkEnqueued(ctx, id, topology.AIAnalysis) },
+		"Request": func(ctx context.Context) error { _, err := attacker.Request(ctx, id); return err },
+		"MarkEnqueued": func(ctx context.Context) error {
+			return attacker.MarkEnqueued(ctx, id, store.Step{Stage: topology.AIAnalysis})
+		},
 		"Claim": func(ctx context.Context) error {
 			_, err := attacker.Claim(ctx, id, topology.AIAnalysis, lease, maxAttempts)
 			return err
 		},
-		"Finish": func(ctx context.Context) error { return attacker.Finish(ctx, c2, store.Outcome{Update: update}) },
+		"Finish": func(ctx context.Context) error {
+			_, err := attacker.Finish(ctx, c2, store.Outcome{Update: update})
+			return err
+		},
 		"Fail": func(ctx context.Context) error {
 			_, err := attacker.Fail(ctx, c2, "x", true, maxAttempts)
 			return err
@@ -656,7 +661,7 @@ func TestSchemaAdoptsAnExistingDatabase(t *testing.T) {
 	// And it works on: the old tenant's next call goes its way.
 	id := accept(t, db, "old", "CAL1")
 	c := claim(t, db.Tenant("old"), id, topology.AudioProcessing, store.Claimed)
-	if err := db.Tenant("old").Finish(t.Context(), c, store.Outcome{}); err != nil {
+	if _, err := db.Tenant("old").Finish(t.Context(), c, store.Outcome{}); err != nil {
 		t.Error(err)
 	}
 }

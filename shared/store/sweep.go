@@ -81,6 +81,7 @@ func (db *DB) Overdue(ctx context.Context, limit int) ([]OpenStage, error) {
 
 // TakeUp is the sweeper's leave to enqueue a stage again.
 type TakeUp struct {
+	Step       Step   // to enqueue
 	Generation int    // of the task to make: 0 is the one that the stage's own enqueuer makes
 	State      string // pending or running
 	Waiting    bool   // it was never known to be in its queue
@@ -106,7 +107,7 @@ func (t *Tenant) TakeUp(ctx context.Context, requestID string, stage topology.St
 		if !row.SweepAfter.Valid || now.Before(row.SweepAfter.Time) {
 			return nil
 		}
-		taken = &TakeUp{Generation: int(row.Sweeps) + 1, State: row.State, Waiting: !row.EnqueuedAt.Valid}
+		taken = &TakeUp{Step: Step{Stage: stage, Round: int(row.Round)}, Generation: int(row.Sweeps) + 1, State: row.State, Waiting: !row.EnqueuedAt.Valid}
 		if row.Sweeps == 0 && taken.Waiting {
 			taken.Generation = 0
 		}

@@ -58,6 +58,7 @@ type Request struct {
 	DecisionReasons   []string
 	FailureStage      topology.Stage
 	FailureCause      string
+	Revision          int64 // events that have changed the request
 	ReceivedAt        time.Time
 	UpdatedAt         time.Time
 }

@@ -4,6 +4,8 @@
 // sides, so that a name is written once.
 package topology
 
+import "slices"
+
 // Services and jobs. One folder below functions/ each.
 const (
 	WebhookProcessor = "webhook-processor"
@@ -33,6 +35,12 @@ const (
 
 // Stages lists every stage in order.
 var Stages = []Stage{AudioProcessing, AIAnalysis, Workflow}
+
+// Before tells whether the stage comes before the other. "" is before none.
+func (s Stage) Before(other Stage) bool {
+	at := slices.Index(Stages, s)
+	return at >= 0 && at < slices.Index(Stages, other)
+}
 
 // Service returns the Cloud Run service that works the stage, or "" for an
 // unknown stage.
