@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -15,7 +17,6 @@ import (
 	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
-	"ingestion.internal/shared/topology"
 )
 
 // acceptTimeout bounds everything before the answer. CallRail does not say how
@@ -32,7 +33,9 @@ type handler struct {
 }
 
 func (h *handler) mount(r chi.Router) {
-	r.With(service.RequireJSON).Method(http.MethodPost, "/api/v1/callrail/webhook", service.Handler(h.receive))
+	receive := r.With(service.RequireJSON)
+	receive.Method(http.MethodPost, "/api/v1/callrail/webhook", service.Handler(h.receive))
+	receive.Method(http.MethodPost, "/api/v1/callrail/webhook/{event}", service.Handler(h.receive))
 }
 
 // errUnauthorized is the one answer to everything that is not proven to come
@@ -41,16 +44,21 @@ func errUnauthorized(why error) error {
 	return problem.Wrap(problem.Unauthorized, "", why)
 }
 
-// receive handles POST /api/v1/callrail/webhook: 202 for a new call, 200 for
-// one that is known. The 2xx says that the call is in the database.
+// receive handles POST /api/v1/callrail/webhook and /api/v1/callrail/webhook/
+// followed by an event's name: 202 for a new event, 200 for one that is known.
+// The 2xx says that the event is in the database.
 func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
+	kind := callrail.Kind(chi.URLParam(r, "event"))
+	if kind != "" && !slices.Contains(callrail.Kinds, kind) {
+		return problem.New(problem.NotFound, "no such webhook")
+	}
 	body, err := service.ReadBody(r)
 	if err != nil {
 		return err
 	}
-	event, err := callrail.ParsePostCall(body)
+	event, err := callrail.Parse(kind, body)
 	if err != nil {
 		return problem.New(problem.BadRequest, err.Error())
 	}
@@ -58,28 +66,22 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-
-	first := topology.AIAnalysis
-	if event.HasRecording() {
-		first = topology.AudioProcessing
-	}
-	return pipeline.Accept(ctx, w, h.db, h.enqueuer, store.Request{
-		TenantID:          office.TenantID,
-		RequestID:         store.RequestID(office.TenantID, store.SourceCallRail, event.CallID),
-		OfficeID:          office.OfficeID,
-		Source:            store.SourceCallRail,
-		CommunicationMode: store.ModePhoneCall,
-		CallID:            event.CallID,
-		RecordingURL:      event.RecordingURL,
-		CustomerName:      event.CustomerName,
-		CustomerPhone:     event.CustomerPhone,
-		Payload:           body,
-	}, first)
+	// CallRail's events have no ids: what is the same to the byte is one event.
+	id := store.EventID(office.TenantID, store.SourceCallRail, string(event.Kind), string(body))
+	requestID, mode := subject(office.TenantID, event)
+	return pipeline.Record(ctx, w, h.db, h.enqueuer, office.TenantID, requestID, mode, store.Event{
+		ID:         id,
+		Type:       string(event.Kind),
+		Source:     store.SourceCallRail,
+		CallID:     event.CallID,
+		Payload:    body,
+		OccurredAt: event.Timestamp,
+	}, fold(office))
 }
 
 // authenticate returns the office that the event belongs to, once its
 // signature proves it.
-func (h *handler) authenticate(ctx context.Context, header http.Header, body []byte, event *callrail.CallEvent) (*store.Office, error) {
+func (h *handler) authenticate(ctx context.Context, header http.Header, body []byte, event *callrail.Event) (*store.Office, error) {
 	office, err := h.db.Directory().OfficeByCompany(ctx, store.Company{
 		TenantID: event.TenantID, ID: event.CompanyID, ResourceID: event.CompanyResourceID,
 	})
@@ -92,6 +94,7 @@ func (h *handler) authenticate(ctx context.Context, header http.Header, body []b
 	if !unknown && office.CallRailSigningKeySecret != "" {
 		keyName = office.CallRailSigningKeySecret
 	}
+	// While a key is being changed, the secret holds the new and the old one.
 	key, err := h.secrets.Access(ctx, keyName)
 	if err != nil {
 		// Not the caller's fault, and nobody but us can mend it.
@@ -100,7 +103,7 @@ func (h *handler) authenticate(ctx context.Context, header http.Header, body []b
 	verified := false
 	for _, name := range callrail.SignatureHeaders {
 		for _, signature := range header.Values(name) {
-			verified = callrail.Verify(signature, body, key) || verified
+			verified = callrail.Verify(signature, body, bytes.Fields(key)...) || verified
 		}
 	}
 	switch {
@@ -108,14 +111,15 @@ func (h *handler) authenticate(ctx context.Context, header http.Header, body []b
 		return nil, errUnauthorized(fmt.Errorf("tenant %q, company %q: no such office", event.TenantID, event.CompanyID))
 	case !verified:
 		return nil, errUnauthorized(fmt.Errorf("tenant %s, office %s: the signature does not match", office.TenantID, office.OfficeID))
-	case h.stale(event.Timestamp):
+	case !event.Kind.IsModification() && h.stale(event.Timestamp):
 		return nil, errUnauthorized(fmt.Errorf("tenant %s: the payload is of %s", office.TenantID, event.Timestamp))
 	}
 	return office, nil
 }
 
 // stale tells a payload that is too far from now. One without a timestamp is
-// not: sent again, it meets the request that it made the first time.
+// not: sent again, it meets the event that it made the first time. Nor is a
+// modification, whose timestamp is that of the call, days ago perhaps.
 func (h *handler) stale(t time.Time) bool {
 	return h.replayWindow > 0 && !t.IsZero() && h.now().Sub(t).Abs() > h.replayWindow
 }

@@ -290,7 +290,7 @@ func TestQueueUnavailable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]topology.Stage{topology.AudioProcessing}, unsent); diff != "" {
+	if diff := cmp.Diff([]store.Step{{Stage: topology.AudioProcessing}}, unsent); diff != "" {
 		t.Errorf("outbox (-want +got)\n%s", diff)
 	}
 	f.google.Fail(0)

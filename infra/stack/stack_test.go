@@ -541,9 +541,10 @@ func TestGatewayDocument(t *testing.T) {
 	}
 	const webhook, intake = "https://webhook-processor-abc123-uc.a.run.app", "https://intake-api-abc123-uc.a.run.app"
 	if diff := cmp.Diff(map[string]backend{
-		"POST /api/v1/callrail/webhook": {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
-		"POST /api/v1/forms":            {intake, intake, "APPEND_PATH_TO_ADDRESS"},
-		"GET /healthz":                  {intake + "/health", intake, "CONSTANT_ADDRESS"},
+		"POST /api/v1/callrail/webhook":         {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
+		"POST /api/v1/callrail/webhook/{event}": {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
+		"POST /api/v1/forms":                    {intake, intake, "APPEND_PATH_TO_ADDRESS"},
+		"GET /healthz":                          {intake + "/health", intake, "CONSTANT_ADDRESS"},
 	}, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}

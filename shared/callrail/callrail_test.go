@@ -55,39 +55,46 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestParsePostCall(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 4, 10, 20, 30, 0, time.FixedZone("", -5*3600))
 	tests := map[string]struct {
+		kind    Kind
 		body    string
-		want    *CallEvent
+		want    *Event
 		wantErr string
 	}{
-		"callrail": {body: string(read(t, "postcall.json")), want: &CallEvent{
-			CallID: "700100200", CompanyID: "900100", CustomerName: "Robin Example", CustomerPhone: "+15550100200",
-			RecordingURL: "https://recordings.example/calls/700100200", Duration: 13 * time.Second, Timestamp: at,
-		}},
+		"callrail": {body: string(read(t, "postcall.json")), want: &Event{Kind: PostCall, CallID: "700100200", CompanyID: "900100", Timestamp: at}},
 		"callrail_with_resource_ids": {
 			body: `{"id":7,"resource_id":"CAL7","company_id":"9","company_resource_id":"COM9","duration":61,"answered":true}`,
-			want: &CallEvent{CallID: "CAL7", CompanyID: "9", CompanyResourceID: "COM9", Duration: 61 * time.Second},
+			want: &Event{Kind: PostCall, CallID: "CAL7", CompanyID: "9", CompanyResourceID: "COM9"},
 		},
 		"platform": {
 			body: `{"call_id":"CAL5","caller_id":"+15550100300","duration":"180","recording_url":"https://r.example/5","tenant_id":"acme","callrail_company_id":"12345"}`,
-			want: &CallEvent{
-				TenantID: "acme", CallID: "CAL5", CompanyID: "12345", CustomerPhone: "+15550100300",
-				RecordingURL: "https://r.example/5", Duration: 180 * time.Second,
-			},
+			want: &Event{Kind: PostCall, TenantID: "acme", CallID: "CAL5", CompanyID: "12345"},
 		},
 		"both_formats": {
 			body: `{"tenant_id":"acme","call_id":"CAL5","callrail_company_id":12345,"id":1,"company_id":2,"recording":"x"}`,
-			want: &CallEvent{TenantID: "acme", CallID: "CAL5", CompanyID: "12345"},
+			want: &Event{Kind: PostCall, TenantID: "acme", CallID: "CAL5", CompanyID: "12345"},
 		},
-		"unanswered":         {body: `{"id":1,"company_id":2,"answered":false,"voicemail":"false","recording":null,"duration":"9"}`, want: &CallEvent{CallID: "1", CompanyID: "2", Unanswered: true, Duration: 9 * time.Second}},
-		"voicemail":          {body: `{"id":1,"company_id":2,"answered":false,"voicemail":true}`, want: &CallEvent{CallID: "1", CompanyID: "2"}},
-		"unusable_fields":    {body: `{"id":1,"company_id":2,"duration":"-1e99","timestamp":"yesterday","customer_name":{"a":1},"recording":[]}`, want: &CallEvent{CallID: "1", CompanyID: "2"}},
-		"case_matters":       {body: `{"id":1,"company_id":2,"Tenant_ID":"acme"}`, want: &CallEvent{CallID: "1", CompanyID: "2"}},
+		"ringing":           {body: `{"id":1,"company_id":2,"duration":null,"answered":null}`, want: &Event{Kind: PreCall, CallID: "1", CompanyID: "2"}},
+		"routed":            {kind: RoutingComplete, body: `{"id":1,"company_id":2}`, want: &Event{Kind: RoutingComplete, CallID: "1", CompanyID: "2"}},
+		"modified":          {body: `{"id":1,"company_id":2,"duration":"3","changes":["note"]}`, want: &Event{Kind: CallModified, CallID: "1", CompanyID: "2"}},
+		"outbound":          {body: `{"id":1,"company_id":2,"duration":"3","call_type":"outbound"}`, want: &Event{Kind: OutboundPostCall, CallID: "1", CompanyID: "2"}},
+		"outbound_modified": {body: `{"id":1,"company_id":2,"direction":"outbound","changes":[]}`, want: &Event{Kind: OutboundModified, CallID: "1", CompanyID: "2"}},
+		"text_received": {
+			body: `{"id":5,"resource_id":"MSG5","source_number":"+15550100300","destination_number":"+15550100400","content":"hi","conversation_id":"c7","company_resource_id":"COM9","timestamp":"2026-03-04T10:20:30-05:00"}`,
+			want: &Event{Kind: TextReceived, ConversationID: "c7", CompanyResourceID: "COM9", Timestamp: at},
+		},
+		"text_sent": {
+			body: `{"resource_id":"MSG6","agent":"Kim","source_number":"+15550100400","destination_number":"+15550100300","content":"hello","company_resource_id":"COM9"}`,
+			want: &Event{Kind: TextSent, ConversationID: "MSG6", CompanyResourceID: "COM9"},
+		},
+		"unusable_fields":    {body: `{"id":1,"company_id":2,"duration":"-1e99","timestamp":"yesterday","customer_name":{"a":1},"recording":[]}`, want: &Event{Kind: PostCall, CallID: "1", CompanyID: "2"}},
+		"case_matters":       {body: `{"id":1,"company_id":2,"Tenant_ID":"acme"}`, want: &Event{Kind: PreCall, CallID: "1", CompanyID: "2"}},
 		"no_ids":             {body: `{}`, wantErr: "id is missing\ncompany_id is missing"},
 		"platform_no_ids":    {body: `{"tenant_id":"acme"}`, wantErr: "call_id is missing\ncallrail_company_id is missing"},
+		"text_no_ids":        {kind: TextReceived, body: `{}`, wantErr: "conversation_id is missing\ncompany_id is missing"},
 		"hostile_id":         {body: `{"id":"../../etc","company_id":2}`, wantErr: "id is not an id"},
 		"long_id":            {body: `{"id":"` + strings.Repeat("1", 51) + `","company_id":2}`, wantErr: "id is not an id"},
 		"fractional_id":      {body: `{"id":1.5,"company_id":2}`, wantErr: "id is not an id"},
@@ -97,12 +104,12 @@ func TestParsePostCall(t *testing.T) {
 		"null":               {body: `null`, wantErr: "the body is not a JSON object"},
 		"empty":              {body: ``, wantErr: "the body is not a JSON object"},
 		"deep":               {body: `{"id":1,"company_id":2,"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, wantErr: "the body is nested too deeply"},
-		"brackets_in_string": {body: `{"id":1,"company_id":2,"x":"` + strings.Repeat(`[\"{`, 40) + `"}`, want: &CallEvent{CallID: "1", CompanyID: "2"}},
+		"brackets_in_string": {body: `{"id":1,"company_id":2,"x":"` + strings.Repeat(`[\"{`, 40) + `"}`, want: &Event{Kind: PreCall, CallID: "1", CompanyID: "2"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParsePostCall([]byte(tt.body))
+			got, err := Parse(tt.kind, []byte(tt.body))
 			if tt.wantErr != "" {
 				if err == nil || err.Error() != tt.wantErr {
 					t.Fatalf("error %v, want %s", err, tt.wantErr)
@@ -112,6 +119,7 @@ func TestParsePostCall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			tt.want.Body = []byte(tt.body)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -119,42 +127,35 @@ func TestParsePostCall(t *testing.T) {
 	}
 }
 
-func TestHasRecording(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		event CallEvent
-		want  bool
-	}{
-		"named":             {CallEvent{RecordingURL: "x", Unanswered: true}, true},
-		"spoken":            {CallEvent{Duration: time.Second}, true},
-		"unanswered":        {CallEvent{Duration: time.Second, Unanswered: true}, false},
-		"without_duration":  {CallEvent{}, false},
-		"nothing_and_known": {CallEvent{Unanswered: true}, false},
-	}
-	for name, tt := range tests {
-		if got := tt.event.HasRecording(); got != tt.want {
-			t.Errorf("%s: %v, want %v", name, got, tt.want)
-		}
-	}
-}
-
 // Whatever arrives, parsing ends with an error or with ids that are safe in
-// paths and columns.
-func FuzzParsePostCall(f *testing.F) {
-	f.Add(read(f, "postcall.json"))
-	f.Add([]byte(`{"tenant_id":"acme","call_id":"CAL5","callrail_company_id":"12345","duration":"180"}`))
-	f.Add([]byte(`{"id":1e3,"company_id":null,"company_resource_id":"COM"}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		e, err := ParsePostCall(body)
+// paths and columns, and what was parsed can be folded.
+func FuzzParse(f *testing.F) {
+	f.Add("", read(f, "postcall.json"))
+	f.Add("", []byte(`{"tenant_id":"acme","call_id":"CAL5","callrail_company_id":"12345","duration":"180"}`))
+	f.Add("", []byte(`{"id":1e3,"company_id":null,"company_resource_id":"COM"}`))
+	f.Add("text-received", []byte(`{"id":5,"source_number":"+1","destination_number":"+2","company_id":3,"media_urls":["https://m"]}`))
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		e, err := Parse(Kind(kind), body)
 		if err != nil {
 			if e != nil {
 				t.Error("an event beside an error")
 			}
 			return
 		}
-		if !identifier.MatchString(e.CallID) || e.CompanyID == "" && e.CompanyResourceID == "" ||
-			e.CompanyID != "" && !identifier.MatchString(e.CompanyID) || e.Duration < 0 || e.Duration > 24*time.Hour {
+		id := e.CallID + e.ConversationID
+		if !identifier.MatchString(id) || e.CompanyID == "" && e.CompanyResourceID == "" ||
+			e.CompanyID != "" && !identifier.MatchString(e.CompanyID) {
 			t.Errorf("%+v", e)
+		}
+		if e.Kind.IsText() {
+			if c, err := FoldTexts([]Event{*e, *e}); err != nil || len(c.Messages) != 1 {
+				t.Errorf("%+v, %v", c, err)
+			}
+			return
+		}
+		c, err := FoldCall([]Event{*e, *e})
+		if err != nil || c.Duration < 0 || c.Duration > 24*time.Hour || !SameCall(c.Payload, body) {
+			t.Errorf("%+v, %v", c, err)
 		}
 	})
 }

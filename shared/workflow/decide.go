@@ -11,6 +11,7 @@ const (
 	Spam        Outcome = "spam"         // held back: likely unsolicited or malicious
 	OutOfArea   Outcome = "out_of_area"  // held back: the tenant does not work there
 	NeedsReview Outcome = "needs_review" // a person has to look, the reasons say at what
+	Recorded    Outcome = "recorded"     // kept for its customer's history, nothing follows from it
 )
 
 // Decision is the outcome for one request and why, one sentence for every gate
