@@ -40,11 +40,48 @@ func deployable(t *testing.T, stack string) *settings {
 	return s
 }
 
+// TestInventory compares what each variant registers with its golden file.
+// Types, logical names and parents make a resource's URN: they are a contract
+// with every state that exists.
 func TestInventory(t *testing.T) {
-	for _, stack := range stacks {
-		t.Run(stack, func(t *testing.T) {
-			golden(t, stack+".txt", inventory(mustRun(t, deployable(t, stack))))
+	for name, s := range variants(t) {
+		t.Run(name, func(t *testing.T) {
+			got := inventory(mustRun(t, s))
+			file := filepath.Join("testdata", name+".txt")
+			if before, err := os.ReadFile(file); err == nil {
+				for _, key := range gone(string(before), got) {
+					t.Errorf("%s has %q, and the program does not register it any more: the next update deletes it. "+
+						"If it only has another name, type or parent now, keep it with pulumi.Aliases "+
+						"(https://www.pulumi.com/docs/iac/concepts/resources/options/aliases/); if it shall go, run with -update and say so in the commit", file, key)
+				}
+			}
+			golden(t, name+".txt", got)
 		})
+	}
+}
+
+// gone lists the resources, with their parents, of one inventory that another
+// lacks.
+func gone(before, after string) []string {
+	keys := func(inventory string) map[string]bool {
+		found := map[string]bool{}
+		for line := range strings.Lines(inventory) {
+			if !strings.HasPrefix(line, "\t") {
+				found[strings.TrimSuffix(strings.TrimSpace(line), " (protected)")] = true
+			}
+		}
+		return found
+	}
+	left := keys(before)
+	maps.DeleteFunc(left, func(key string, _ bool) bool { return keys(after)[key] })
+	return slices.Sorted(maps.Keys(left))
+}
+
+func TestGone(t *testing.T) {
+	const before = "gcp:a/b:B one\n\tname: \"x\"\ngcp:a/b:B two in ingestion:c:C c (protected)\ngcp:a/b:B three\n"
+	const after = "gcp:a/b:B one (protected)\n\tname: \"y\"\ngcp:a/b:B two\ngcp:a/b:B four\n"
+	if diff := cmp.Diff([]string{"gcp:a/b:B three", "gcp:a/b:B two in ingestion:c:C c"}, gone(before, after)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -276,32 +313,6 @@ func TestNewTenantTouchesItsOwnResourcesOnly(t *testing.T) {
 	}
 }
 
-func TestSecretValuesAreInSecretDataOnly(t *testing.T) {
-	versions := 0
-	for _, stack := range stacks {
-		for _, r := range mustRun(t, deployable(t, stack)).resources {
-			if r.Type == "gcp:secretmanager/secretVersion:SecretVersion" {
-				versions++
-				data := r.Inputs["secretData"]
-				if !data.IsSecret() {
-					t.Errorf("%s %s: secretData is not marked as secret", stack, r.key())
-				} else if v := data.SecretValue().Element; !v.IsString() || !strings.HasPrefix(v.StringValue(), sample) {
-					t.Errorf("%s %s: secretData is not the configured value", stack, r.key())
-				}
-			}
-			inputs := r.Inputs.Copy()
-			delete(inputs, "secretData")
-			// Marking a leak as secret would not mend it.
-			if text := fmt.Sprint(plain(resource.NewObjectProperty(inputs))); strings.Contains(text, sample) {
-				t.Errorf("%s %s holds a secret: %s", stack, r.key(), text)
-			}
-		}
-	}
-	if want := 5 + 1 + 1; versions != want {
-		t.Errorf("%d secret versions, want %d", versions, want)
-	}
-}
-
 // field returns the value at a dotted path of a resource's inputs, or nil.
 func field(r registered, path string) any {
 	value := plain(resource.NewObjectProperty(r.Inputs))
@@ -373,83 +384,6 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		}
 		if !slices.Contains(r.DependsOn, "gcp:cloudrunv2/job:Job tenant-sync") {
 			t.Errorf("%s does not wait for tenant-sync", r.Name)
-		}
-	}
-}
-
-func TestEverySecretHasAReader(t *testing.T) {
-	o := mustRun(t, deployable(t, "local"))
-	prefix := regexp.MustCompile(`^resource\.name\.extract\("/secrets/\{id\}"\)\.startsWith\("([a-z-]+-)"\)$`)
-	readers := map[string][]string{} // by id or prefix
-	for _, r := range o.only("gcp:secretmanager/secretIamMember:SecretIamMember") {
-		id := field(r, "secretId").(string)
-		readers[id] = append(readers[id], field(r, "member").(string))
-	}
-	for _, r := range o.only("gcp:projects/iAMMember:IAMMember") {
-		if field(r, "role") != "roles/secretmanager.secretAccessor" {
-			continue
-		}
-		expression, _ := field(r, "condition.expression").(string)
-		m := prefix.FindStringSubmatch(expression)
-		if m == nil {
-			t.Errorf("%s grants secrets of the whole project: %q", r.Name, expression)
-			continue
-		}
-		readers[m[1]] = append(readers[m[1]], field(r, "member").(string))
-	}
-	const domain = "@ingestion-local.iam.gserviceaccount.com"
-	if diff := cmp.Diff(map[string][]string{
-		topology.WebhookSecret:    {"serviceAccount:webhook-processor" + domain},
-		topology.SigningKeyPrefix: {"serviceAccount:webhook-processor" + domain},
-		topology.APIKeyPrefix:     {"serviceAccount:audio-processor" + domain},
-	}, readers); diff != "" {
-		t.Errorf("readers (-want +got):\n%s", diff)
-	}
-	for _, r := range o.only("gcp:secretmanager/secret:Secret") {
-		id := field(r, "secretId").(string)
-		read := false
-		for granted := range readers {
-			read = read || granted == id || strings.HasSuffix(granted, "-") && strings.HasPrefix(id, granted)
-		}
-		if !read {
-			t.Errorf("nobody can read %s", id)
-		}
-	}
-}
-
-// TestAPIsComeFirst follows every resource's dependencies to the API that
-// makes it.
-func TestAPIsComeFirst(t *testing.T) {
-	apis := map[string]string{
-		"apigateway": apiGateway, "artifactregistry": apiArtifacts, "cloudrunv2": apiRun, "cloudscheduler": apiScheduler, "cloudtasks": apiTasks,
-		"kms": apiKMS, "logging": apiLogging, "projects": apiResourceManager, "secretmanager": apiSecrets, "serviceaccount": apiIAM, "spanner": apiSpanner, "storage": apiStorage,
-	}
-	for _, stack := range stacks {
-		o := mustRun(t, deployable(t, stack))
-		all := map[string]registered{}
-		for _, r := range o.resources {
-			all[r.key()] = r
-		}
-		var reaches func(from registered, key string) bool
-		reaches = func(from registered, key string) bool {
-			return slices.ContainsFunc(from.DependsOn, func(d string) bool { return d == key || reaches(all[d], key) })
-		}
-		for _, r := range o.resources {
-			module, _, _ := strings.Cut(strings.TrimPrefix(r.Type, "gcp:"), "/")
-			if r.Type == "gcp:projects/service:Service" || !strings.HasPrefix(r.Type, "gcp:") {
-				continue
-			}
-			api := apis[module]
-			if r.Type == "gcp:projects/serviceIdentity:ServiceIdentity" {
-				api = field(r, "service").(string) // Service Usage makes it, once the service is enabled
-			}
-			if api == "" {
-				t.Errorf("%s: no API is known for it", r.key())
-				continue
-			}
-			if !reaches(r, "gcp:projects/service:Service api-"+strings.TrimSuffix(api, ".googleapis.com")) {
-				t.Errorf("%s: %s %s does not wait for %s", stack, r.Type, r.Name, api)
-			}
 		}
 	}
 }

@@ -13,39 +13,15 @@ import (
 )
 
 // variants are configs that between them make the program register everything
-// that it can: the three stacks as they are, and some with options that none of
-// them sets. Tests of rules that hold for every resource walk all of them.
+// that it can: the three stacks as they are, and one with every option on. Tests of rules that hold for every resource walk all of them.
 func variants(t *testing.T) map[string]*settings {
 	t.Helper()
 	all := map[string]*settings{}
 	for _, stack := range stacks {
 		all[stack] = deployable(t, stack)
 	}
-	all["prod with everything on"] = everythingOn(t)
+	all["everything"] = everything(t)
 	return all
-}
-
-// everythingOn is prod with a tenant and every optional family. A family that
-// config switches on has its line here.
-func everythingOn(t *testing.T) *settings {
-	t.Helper()
-	s := deployable(t, "prod")
-	s.set("ingestion:budget", map[string]any{"billingAccount": "012345-6789AB-CDEF01", "projectNumber": "123456789012"})
-	s.edit(t, "ingestion:spanner", func(m map[string]any) {
-		m["createInstance"] = true
-		m["autoscaling"] = map[string]any{"minProcessingUnits": 1000, "maxProcessingUnits": 5000, "cpuPercent": 65, "storagePercent": 90}
-	})
-	s.set("ingestion:tenants", map[string]any{"acme-remodeling": map[string]any{
-		"name": "Acme Remodeling",
-		"secrets": map[string]any{
-			"callrailSigningKey": map[string]any{"secure": ""},
-			"callrailApiKey":     map[string]any{"secure": ""},
-		},
-		"offices": map[string]any{"main": map[string]any{
-			"name": "Main office", "callrailAccountId": "ACC1", "callrailCompanyId": "123456789",
-		}},
-	}})
-	return s
 }
 
 // TestVariantsRegisterEveryType finds what the program can register in its own
@@ -74,7 +50,7 @@ func TestVariantsRegisterEveryType(t *testing.T) {
 		for typ := range constructed(file) {
 			found++
 			if !registers[typ] {
-				t.Errorf("%s can register %s, but no variant does; switch it on in everythingOn", entry.Name(), typ)
+				t.Errorf("%s can register %s, but no variant does; switch it on in everything (everything_test.go)", entry.Name(), typ)
 			}
 		}
 	}
