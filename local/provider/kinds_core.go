@@ -27,7 +27,7 @@ type Core struct {
 // Runtime the result is good for previews only: it checks and plans, and has
 // nothing to make anything with.
 func Kinds(env Env, core Core, runtime Runtime) []Kind {
-	return obeyKeys(env, core.IAM, slices.Concat(CoreKinds(env, core), RuntimeKinds(runtime), ObservabilityKinds()))
+	return obeyKeys(env, core.IAM, slices.Concat(CoreKinds(env, core), RuntimeKinds(runtime), ObservabilityKinds(), NetworkKinds()))
 }
 
 // CoreKinds describes identities and grants, keys, sinks, Secret Manager, Cloud
