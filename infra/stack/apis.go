@@ -10,9 +10,12 @@ import (
 
 // The Google APIs that the platform uses.
 const (
+	apiAccessContext   = "accesscontextmanager.googleapis.com"
 	apiGateway         = "apigateway.googleapis.com"
 	apiBudgets         = "billingbudgets.googleapis.com"
 	apiArtifacts       = "artifactregistry.googleapis.com"
+	apiCompute         = "compute.googleapis.com"
+	apiDNS             = "dns.googleapis.com"
 	apiIAM             = "iam.googleapis.com"
 	apiKMS             = "cloudkms.googleapis.com"
 	apiLogging         = "logging.googleapis.com"
@@ -46,6 +49,16 @@ func (p *program) registerAPIs() error {
 	}
 	if p.cfg.Budget.BillingAccount != "" {
 		apis = append(apis, apiBudgets)
+	}
+	edge, network := p.cfg.Edge, p.cfg.Network
+	if len(edge.Domains) > 0 || network.Range != "" {
+		apis = append(apis, apiCompute)
+	}
+	if len(edge.Domains) > 0 && edge.DNSZone != "" || network.Range != "" && network.GoogleAPIs != googlePublic {
+		apis = append(apis, apiDNS)
+	}
+	if network.Perimeter.AccessPolicy != "" {
+		apis = append(apis, apiAccessContext)
 	}
 	slices.Sort(apis)
 	for _, api := range slices.Compact(apis) {

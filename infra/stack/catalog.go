@@ -21,6 +21,10 @@ type workload struct {
 	stage    topology.Stage // that stage's queue
 	schedule *schedule      // Cloud Scheduler
 
+	// googleOnly says that it calls no partner, only Google's APIs, so that it
+	// needs no address that partners know: see [program.egress].
+	googleOnly bool
+
 	enqueues       []topology.Stage // stages whose queues it adds tasks to
 	secrets        []string         // ids of secrets it reads
 	secretPrefixes []string         // prefixes of tenants' secrets it reads
@@ -45,13 +49,15 @@ var catalog = []workload{
 		secrets:        []string{topology.WebhookSecret},
 		secretPrefixes: []string{topology.SigningKeyPrefix},
 		env:            []func(*program) env{tenantEnv, bodyEnv, secretEnv, webhookEnv},
+		googleOnly:     true,
 	},
 	{
-		name:     topology.IntakeAPI,
-		size:     Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
-		public:   true,
-		enqueues: []topology.Stage{topology.AIAnalysis},
-		env:      []func(*program) env{tenantEnv, bodyEnv},
+		name:       topology.IntakeAPI,
+		size:       Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
+		public:     true,
+		enqueues:   []topology.Stage{topology.AIAnalysis},
+		env:        []func(*program) env{tenantEnv, bodyEnv},
+		googleOnly: true,
 	},
 	{
 		name: topology.AudioProcessor,
@@ -76,6 +82,7 @@ var catalog = []workload{
 		projectRoles: []string{"roles/aiplatform.user"},
 		apis:         []string{apiVertex},
 		env:          []func(*program) env{tenantEnv, geminiEnv},
+		googleOnly:   true,
 	},
 	{
 		name:  topology.WorkflowEngine,
@@ -84,11 +91,12 @@ var catalog = []workload{
 		env:   []func(*program) env{tenantEnv},
 	},
 	{
-		name:     topology.Sweeper,
-		size:     Size{CPU: "1", Memory: "512Mi", Concurrency: 1, MaxInstances: 1, Timeout: seconds(120)},
-		schedule: &schedule{path: topology.SweepPath, when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"}},
-		enqueues: topology.Stages,
-		env:      []func(*program) env{sweepEnv},
+		name:       topology.Sweeper,
+		size:       Size{CPU: "1", Memory: "512Mi", Concurrency: 1, MaxInstances: 1, Timeout: seconds(120)},
+		schedule:   &schedule{path: topology.SweepPath, when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"}},
+		enqueues:   topology.Stages,
+		env:        []func(*program) env{sweepEnv},
+		googleOnly: true,
 	},
 	{
 		name:        topology.TenantSync,
@@ -96,6 +104,7 @@ var catalog = []workload{
 		size:        Size{CPU: "1", Memory: "512Mi", Timeout: seconds(600)},
 		configRoles: []string{"roles/storage.objectViewer"},
 		env:         []func(*program) env{manifestEnv},
+		googleOnly:  true,
 	},
 }
 

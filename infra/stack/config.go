@@ -45,6 +45,8 @@ type Config struct {
 	Schedules map[string]ScheduleConfig      `json:"schedules"`
 	Stages    StagesConfig                   `json:"stages"`
 	Budget    BudgetConfig                   `json:"budget"`
+	Edge      EdgeConfig                     `json:"edge"`
+	Network   NetworkConfig                  `json:"network"`
 	Webhook   WebhookConfig                  `json:"webhook"`
 	Limits    LimitsConfig                   `json:"limits"`
 	Speech    SpeechConfig                   `json:"speech"`
@@ -204,6 +206,8 @@ func defaults() *Config {
 		Stages:    StagesConfig{MaxAttempts: 5},
 		Webhook:   WebhookConfig{ReplayWindow: seconds(24 * 3600)},
 		Budget:    BudgetConfig{Amounts: []int{4300, 8700}},
+		Edge:      defaultEdge(),
+		Network:   defaultNetwork(),
 		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxRecordingBytes: 512 << 20},
 		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
 		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
@@ -326,6 +330,9 @@ func (c *Config) fillIn() {
 	if c.Gemini.Location == "" {
 		c.Gemini.Location = c.Region
 	}
+	if p := &c.Network.Perimeter; p.ProjectNumber == "" {
+		p.ProjectNumber = c.Budget.ProjectNumber
+	}
 	for id, t := range c.Tenants {
 		if t.State == "" {
 			t.State = stateActive
@@ -359,6 +366,12 @@ func (c *Config) validate(errs *problems) {
 	c.Exports.validate(errs)
 	c.Audit.validate(errs)
 	c.validateProtection(errs)
+	c.Edge.validate(c.Limits, errs)
+	instances := 1 // of the job
+	for _, size := range c.Services {
+		instances += size.MaxInstances
+	}
+	c.Network.validate(instances, c.Gemini.Location, errs)
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		path := "ingestion:services." + name
 		if w := find(name); w == nil {

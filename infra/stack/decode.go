@@ -120,7 +120,7 @@ func decode(dst reflect.Value, value any, path string, errs *problems) {
 		}
 		out := reflect.MakeSlice(dst.Type(), len(list), len(list))
 		for i, item := range list {
-			decode(out.Index(i), item, fmt.Sprintf("%s[%d]", path, i), errs)
+			decode(out.Index(i), item, at(path, i), errs)
 		}
 		dst.Set(out)
 	case reflect.String:
@@ -159,6 +159,9 @@ func decode(dst reflect.Value, value any, path string, errs *problems) {
 		panic("stack: config has a field of kind " + dst.Kind().String())
 	}
 }
+
+// at is the path of an item of a list.
+func at(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 // describe names a value's JSON type. It does not show the value, which may be
 // a secret in the wrong place.

@@ -25,5 +25,6 @@ func everything(t *testing.T) *settings {
 			"name": "Main office", "callrailAccountId": "ACC1", "callrailCompanyId": "123456789",
 		}},
 	}})
+	edgeOn(s)
 	return s
 }

@@ -82,6 +82,7 @@ func (p *program) registerGateway() error {
 	if err != nil {
 		return err
 	}
+	p.gatewayID = gateway.GatewayId
 	p.gateway = gateway.DefaultHostname.ApplyT(hostURL).(pulumi.StringOutput)
 	return nil
 }

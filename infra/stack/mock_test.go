@@ -190,6 +190,11 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 		set("writerIdentity", "serviceAccount:service-123456789012@gcp-sa-logging.iam.gserviceaccount.com")
 	case "gcp:apigateway/apiConfig:ApiConfig":
 		id = "projects/" + project + "/locations/global/apis/" + str("api") + "/configs/" + str("apiConfigId")
+	case "gcp:compute/address:Address":
+		set("address", "203.0.113."+strings.TrimPrefix(args.Name, "nat-"))
+		set("selfLink", "https://www.googleapis.com/compute/v1/projects/"+project+"/regions/"+str("region")+"/addresses/"+str("name"))
+	case "gcp:compute/globalAddress:GlobalAddress":
+		set("address", "198.51.100.1")
 	case "gcp:apigateway/gateway:Gateway":
 		set("defaultHostname", str("gatewayId")+"-abc123.uc.gateway.dev")
 	}
@@ -237,6 +242,7 @@ func (f *fakeImages) Push(_ context.Context, service, repository string) (string
 type outcome struct {
 	resources []registered // in the order of type and name
 	pushed    []string
+	outputs   map[string]any // of the stack, by name
 }
 
 // run runs the program with a config. The environment has endpoints only if
@@ -248,17 +254,31 @@ func run(t *testing.T, s *settings, endpoints string, options ...pulumi.RunOptio
 		pulumi.WithMocks("ingestion", s.stack, m),
 		func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = s.values, s.secrets },
 	}, options...)
+	outputs := map[string]any{}
 	err := pulumi.RunErr(func(ctx *pulumi.Context) error {
-		return deploy(ctx, func(name string) string {
+		p, err := deploy(ctx, func(name string) string {
 			if name == EndpointsEnv {
 				return endpoints
 			}
 			return ""
 		}, func(context.Context, *Config) (imageSet, error) { return images, nil })
+		if err != nil {
+			return err
+		}
+		all, err := p.outputs()
+		if err != nil {
+			return err
+		}
+		// The run ends once the outputs are known, this one with them.
+		ctx.Export("all", all.ToMapOutput().ApplyT(func(known map[string]any) bool {
+			maps.Copy(outputs, known)
+			return true
+		}))
+		return nil
 	}, options...)
 	slices.SortFunc(m.resources, func(a, b registered) int { return strings.Compare(a.key(), b.key()) })
 	slices.Sort(images.pushed)
-	return outcome{resources: m.resources, pushed: images.pushed}, err
+	return outcome{resources: m.resources, pushed: images.pushed, outputs: outputs}, err
 }
 
 // mustRun is run of a config that must be right.

@@ -9,11 +9,12 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
-// export publishes what users of the stack need to know.
-func (p *program) export() error {
+// outputs are what users of the stack need to know, by the names under which
+// it publishes them.
+func (p *program) outputs() (pulumi.Map, error) {
 	set, err := p.images()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	urls, digests, queues := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
 	for _, w := range catalog {
@@ -25,12 +26,21 @@ func (p *program) export() error {
 	for _, stage := range topology.Stages {
 		queues[string(stage)] = p.queues[stage].ID()
 	}
-	p.ctx.Export("gatewayUrl", p.gateway)
-	p.ctx.Export("serviceUrls", urls)
-	p.ctx.Export("imageDigests", digests)
-	p.ctx.Export("database", p.database.ID())
-	p.ctx.Export("audioBucket", p.audio.Name)
-	p.ctx.Export("queues", queues)
-	p.ctx.Export("tenants", pulumi.ToStringArray(slices.Sorted(maps.Keys(p.cfg.Tenants))))
-	return nil
+	all := pulumi.Map{
+		"gatewayUrl":   p.gateway,
+		"publicUrl":    p.publicURL(),
+		"serviceUrls":  urls,
+		"imageDigests": digests,
+		"database":     p.database.ID(),
+		"audioBucket":  p.audio.Name,
+		"queues":       queues,
+		"tenants":      pulumi.ToStringArray(slices.Sorted(maps.Keys(p.cfg.Tenants))),
+	}
+	if p.edge != nil {
+		all["edgeAddress"] = p.edge.address // for the domains' A records
+	}
+	if p.network != nil {
+		all["egressAddresses"] = p.network.addresses // for partners' allow-lists
+	}
+	return all, nil
 }

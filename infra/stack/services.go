@@ -23,6 +23,9 @@ const (
 // port is what services listen on, and what PORT tells them.
 const port = 8080
 
+// startupPeriod is the time between two startup probes, in seconds.
+const startupPeriod = 2
+
 // registerJob makes the job that brings tenants and offices in the database to
 // the manifest, and runs it whenever the manifest, the schema or the job's own
 // program changed: the token names that state, and a new one starts a run. The
@@ -62,6 +65,7 @@ func (p *program) registerJob() error {
 				EncryptionKey:  p.key(runKey),
 				Timeout:        pulumi.String(size.Timeout.seconds()),
 				MaxRetries:     pulumi.Int(3),
+				VpcAccess:      p.jobNetwork(w),
 				Containers: cloudrunv2.JobTemplateTemplateContainerArray{
 					&cloudrunv2.JobTemplateTemplateContainerArgs{
 						Image:     image,
@@ -71,7 +75,7 @@ func (p *program) registerJob() error {
 				},
 			},
 		},
-	}, p.needs(apiRun), p.afterKey(runKey), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.database}))
+	}, p.needs(apiRun), p.afterKey(runKey), p.networkReady(), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.database}))
 	return err
 }
 
@@ -140,9 +144,9 @@ func (p *program) registerService(w *workload) error {
 		// a dependency.
 		StartupProbe: &cloudrunv2.ServiceTemplateContainerStartupProbeArgs{
 			HttpGet:          &cloudrunv2.ServiceTemplateContainerStartupProbeHttpGetArgs{Path: pulumi.String(readyPath)},
-			PeriodSeconds:    pulumi.Int(2),
-			TimeoutSeconds:   pulumi.Int(2),
-			FailureThreshold: pulumi.Int(30),
+			PeriodSeconds:    pulumi.Int(startupPeriod),
+			TimeoutSeconds:   pulumi.Int(startupPeriod),
+			FailureThreshold: pulumi.Int(p.startupFailures(w)),
 		},
 		LivenessProbe: &cloudrunv2.ServiceTemplateContainerLivenessProbeArgs{
 			HttpGet:          &cloudrunv2.ServiceTemplateContainerLivenessProbeHttpGetArgs{Path: pulumi.String(livePath)},
@@ -168,9 +172,10 @@ func (p *program) registerService(w *workload) error {
 				MinInstanceCount: pulumi.Int(size.MinInstances),
 				MaxInstanceCount: pulumi.Int(size.MaxInstances),
 			},
+			VpcAccess:  p.serviceNetwork(w),
 			Containers: cloudrunv2.ServiceTemplateContainerArray{container},
 		},
-	}, p.needs(apiRun), p.needs(w.apis...), p.afterKey(runKey), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.sync}))
+	}, p.needs(apiRun), p.needs(w.apis...), p.afterKey(runKey), p.networkReady(), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.sync}))
 	p.services[w.name] = service
 	return err
 }

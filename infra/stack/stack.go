@@ -48,6 +48,10 @@ type program struct {
 	services map[string]*cloudrunv2.Service
 	invokers map[string]*cloudrunv2.ServiceIamMember // by service
 	gateway  pulumi.StringOutput                     // URL
+
+	gatewayID pulumi.StringOutput
+	edge      *edge    // nil without
+	network   *network // nil without
 }
 
 // imageSet is what the program needs of built images.
@@ -63,13 +67,26 @@ type builder func(context.Context, *Config) (imageSet, error)
 // program: pulumi.Run(stack.Deploy). The working directory must be in the
 // repository.
 func Deploy(ctx *pulumi.Context) error {
-	return deploy(ctx, os.Getenv, buildImages)
-}
-
-func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) error {
-	cfg, err := loadConfig(ctx, getenv)
+	p, err := deploy(ctx, os.Getenv, buildImages)
 	if err != nil {
 		return err
+	}
+	outputs, err := p.outputs()
+	if err != nil {
+		return err
+	}
+	for name, value := range outputs {
+		ctx.Export(name, value)
+	}
+	return nil
+}
+
+// deploy registers everything. What the stack publishes of it is
+// [program.outputs].
+func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*program, error) {
+	cfg, err := loadConfig(ctx, getenv)
+	if err != nil {
+		return nil, err
 	}
 	p := &program{
 		ctx:      ctx,
@@ -85,6 +102,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 	p.images = begin(func() (imageSet, error) { return build(ctx.Context(), cfg) })
 	for _, register := range []func() error{
 		p.registerAPIs,
+		p.registerNetwork,
 		p.registerAccounts,
 		p.registerKeys,
 		p.registerRegistry,
@@ -98,13 +116,15 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) erro
 		p.registerSchedules,
 		p.registerGateway,
 		p.registerAudit,
+		p.registerEdge,
 		p.registerBudgets,
+		p.registerPerimeter,
 	} {
 		if err := register(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return p.export()
+	return p, nil
 }
 
 // begin runs f in the background and returns a function that awaits it.
