@@ -27,6 +27,7 @@ func ValidID(id string) bool { return tenantID.MatchString(id) }
 // document is a manifest whose workflows are not decoded yet: the outer fields
 // hide those that they are named like.
 type document struct {
+	Protect bool `json:"protect"`
 	Tenants []struct {
 		Tenant
 		Offices []struct {
@@ -56,7 +57,7 @@ func Parse(data []byte) (Manifest, error) {
 	fail := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("tenant manifest: "+format, args...))
 	}
-	parsed := Manifest{Tenants: []Tenant{}}
+	parsed := Manifest{Protect: m.Protect, Tenants: []Tenant{}}
 	tenants := map[string]bool{}
 	companies := map[string]string{}
 	for i, t := range m.Tenants {

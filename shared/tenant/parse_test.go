@@ -1,8 +1,14 @@
 package tenant
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingestion.internal/shared/workflow"
 )
 
 func TestParse(t *testing.T) {
@@ -56,5 +62,53 @@ func TestParse(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the program writes is what the job reads, field by field: a field that
+// one side does not know would be refused, or be lost.
+func TestParseReadsWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	var want Manifest
+	fill(reflect.ValueOf(&want).Elem())
+	want.Tenants[0].ID, want.Tenants[0].State = "acme", Active
+	want.Tenants[0].Offices[0].Workflow = workflow.Default()
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-written +read)\n%s", diff)
+	}
+}
+
+// fill gives every field a value that is not its zero value.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Float64:
+		v.SetFloat(7)
 	}
 }
