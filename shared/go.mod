@@ -9,6 +9,7 @@ require (
 	cloud.google.com/go/speech v1.38.1
 	cloud.google.com/go/storage v1.70.0
 	github.com/caarlos0/env/v11 v11.4.2
+	github.com/cloudspannerecosystem/memefish v0.8.1
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/go-jose/go-jose/v4 v4.1.8
 	github.com/google/go-cmp v0.7.0

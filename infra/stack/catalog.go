@@ -14,7 +14,10 @@ import (
 type workload struct {
 	name string
 	job  bool
-	size Size // default, the seed's figures where it gives any
+	// noTables says that it has no business with the database's rows. Every
+	// other has a role of its own in ddl.
+	noTables bool
+	size     Size // default, the seed's figures where it gives any
 
 	// Exactly one of the next three is set for a service: who calls it.
 	public   bool           // API Gateway
@@ -128,13 +131,14 @@ func names() []string {
 }
 
 // commonEnv is every workload's.
-func commonEnv(p *program) env {
+func commonEnv(p *program, w *workload) env {
 	return env{
 		topology.EnvProject:         pulumi.String(p.cfg.Project),
 		topology.EnvLocation:        pulumi.String(p.cfg.Region),
 		topology.EnvSpannerInstance: pulumi.String(p.cfg.Spanner.Instance),
 		topology.EnvSpannerDatabase: pulumi.String(p.cfg.Spanner.Database),
 		topology.EnvSpannerEmulator: pulumi.String(p.cfg.Endpoints.SpannerEmulator),
+		topology.EnvDatabaseRole:    pulumi.String(p.cfg.databaseRole(w)),
 		topology.EnvLogLevel:        pulumi.String(p.cfg.LogLevel),
 	}
 }

@@ -66,6 +66,9 @@ type SpannerConfig struct {
 	Autoscaling     *AutoscalingConfig `json:"autoscaling"` // instead of processingUnits
 	Database        string             `json:"database"`
 	VersionDays     int                `json:"versionRetentionDays"` // point-in-time recovery, 1-7
+	// DatabaseRoles gives each service the privileges of its own role (ddl). A
+	// stack without them gives every service the whole database.
+	DatabaseRoles bool `json:"databaseRoles"`
 }
 
 // AutoscalingConfig bounds Spanner's own autoscaler.
@@ -190,7 +193,7 @@ func defaults() *Config {
 	}
 	c := &Config{
 		Protect: true,
-		Spanner: SpannerConfig{Database: "agent_platform", VersionDays: 7, ProcessingUnits: 100},
+		Spanner: SpannerConfig{Database: "agent_platform", VersionDays: 7, ProcessingUnits: 100, DatabaseRoles: true},
 		Audio:   AudioConfig{NearlineDays: 30, ColdlineDays: 180, SoftDeleteDays: 7},
 		Exports: ExportsConfig{DeleteDays: 30},
 		Audit:   AuditConfig{RetentionDays: 400, ColdlineDays: 90},

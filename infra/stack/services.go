@@ -217,7 +217,7 @@ func (p *program) registerInvoker(w *workload) error {
 // their names, so that no run of the program differs from another.
 func (p *program) environment(w *workload) iter.Seq2[string, pulumi.StringInput] {
 	all := env{}
-	maps.Copy(all, commonEnv(p))
+	maps.Copy(all, commonEnv(p, w))
 	maps.Copy(all, enqueueEnv(p, w))
 	maps.Copy(all, stageEnv(p, w))
 	for _, part := range w.env {

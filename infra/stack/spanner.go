@@ -1,12 +1,14 @@
 package stack
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/spanner"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ingestion.internal/ddl"
+	"ingestion.internal/shared/topology"
 )
 
 // registerDatabase makes the database with its schema, in an instance that is
@@ -69,18 +71,61 @@ func (p *program) registerDatabase() error {
 	}
 	p.database = database
 
-	for _, name := range names() {
-		grant, err := spanner.NewDatabaseIAMMember(p.ctx, name+"-database-user", &spanner.DatabaseIAMMemberArgs{
+	for i := range catalog {
+		if err := p.registerDatabaseAccess(&catalog[i], database); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// databaseRole is the role of the database that a workload takes on, "" if it
+// has the privileges of its account.
+func (c *Config) databaseRole(w *workload) string {
+	if !c.Spanner.DatabaseRoles || w.noTables {
+		return ""
+	}
+	return topology.DatabaseRole(w.name)
+}
+
+// registerDatabaseAccess lets a workload use the database: as its role, which
+// says what it may read and write, or all of it.
+//
+// https://cloud.google.com/spanner/docs/configure-fgac: the first role admits
+// to fine-grained access, the second, by its condition, to one database role.
+func (p *program) registerDatabaseAccess(w *workload, database *spanner.Database) error {
+	if w.noTables {
+		return nil
+	}
+	grant := func(name, role string, condition *spanner.DatabaseIAMMemberConditionArgs) error {
+		args := &spanner.DatabaseIAMMemberArgs{
 			Project:  pulumi.String(p.cfg.Project),
 			Instance: database.Instance,
 			Database: database.Name,
-			Role:     pulumi.String("roles/spanner.databaseUser"),
-			Member:   p.member(name),
-		})
+			Role:     pulumi.String(role),
+			Member:   p.member(w.name),
+		}
+		if condition != nil {
+			args.Condition = condition
+		}
+		made, err := spanner.NewDatabaseIAMMember(p.ctx, w.name+"-"+name, args)
 		if err != nil {
 			return err
 		}
-		p.holds(name, grant)
+		p.holds(w.name, made)
+		return nil
 	}
-	return nil
+	role := p.cfg.databaseRole(w)
+	if role == "" {
+		return grant("database-user", "roles/spanner.databaseUser", nil)
+	}
+	return errors.Join(
+		grant("fine-grained-access", "roles/spanner.fineGrainedAccessUser", nil),
+		grant("database-role", "roles/spanner.databaseRoleUser", &spanner.DatabaseIAMMemberConditionArgs{
+			Title:       pulumi.String("Role " + role),
+			Description: pulumi.String("Only the database role of " + w.name),
+			Expression: pulumi.String(fmt.Sprintf(
+				`resource.type == "spanner.googleapis.com/DatabaseRole" && resource.name.endsWith("/databaseRoles/%s")`, role)),
+		}),
+	)
 }

@@ -117,8 +117,8 @@ func inventory(o outcome) string {
 		}
 		b.WriteString("\n")
 		in := maps.Clone(plain(resource.NewObjectProperty(r.Inputs)).(map[string]any))
-		if _, ok := in["ddls"]; ok {
-			in["ddls"] = "<ddl.Statements()>"
+		if statements, ok := in["ddls"].([]any); ok { // each file's hash is in ddl/testdata
+			in["ddls"] = fmt.Sprintf("<the %d statements of ddl>", len(statements))
 		}
 		if _, ok := in["runExecutionToken"]; ok {
 			in["runExecutionToken"] = "<hash>"

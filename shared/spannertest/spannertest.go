@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	instance "cloud.google.com/go/spanner/admin/instance/apiv1"
 	"cloud.google.com/go/spanner/admin/instance/apiv1/instancepb"
 
+	"ingestion.internal/ddl"
 	"ingestion.internal/shared/spannerlocal"
 )
 
@@ -27,11 +29,12 @@ var (
 	count atomic.Int64
 )
 
-// New creates a database of its own for tb with the statements of ddl, drops
-// it when tb ends, and returns its full name. It sets SPANNER_EMULATOR_HOST for
+// New creates a database of its own for tb with these statements, drops it when
+// tb ends, and returns its full name. Statements of access control, which the
+// emulator does not know, are left out. It sets SPANNER_EMULATOR_HOST for
 // the whole process, so that spanner.NewClient(ctx, name) reaches it; tests
 // that use it may run in parallel.
-func New(tb testing.TB, ddl []string) string {
+func New(tb testing.TB, statements []string) string {
 	tb.Helper()
 	if _, err := start(); err != nil {
 		tb.Fatal(err)
@@ -46,7 +49,7 @@ func New(tb testing.TB, ddl []string) string {
 	op, err := admin.CreateDatabase(ctx, &databasepb.CreateDatabaseRequest{
 		Parent:          parent,
 		CreateStatement: "CREATE DATABASE `" + id + "`",
-		ExtraStatements: ddl,
+		ExtraStatements: slices.DeleteFunc(slices.Clone(statements), ddl.AccessControl),
 	})
 	if err == nil {
 		_, err = op.Wait(ctx)

@@ -14,6 +14,7 @@ import (
 
 	"cloud.google.com/go/spanner"
 	"github.com/google/uuid"
+	"google.golang.org/api/option"
 
 	"ingestion.internal/shared/topology"
 )
@@ -29,6 +30,7 @@ type Config struct {
 	Project  string        `env:"GOOGLE_CLOUD_PROJECT,required,notEmpty"`
 	Instance string        `env:"SPANNER_INSTANCE,required,notEmpty"`
 	Database string        `env:"SPANNER_DATABASE,required,notEmpty"`
+	Role     string        `env:"SPANNER_DATABASE_ROLE"`            // whose privileges the service has; empty = those of its account
 	CacheTTL time.Duration `env:"TENANT_CACHE_TTL" envDefault:"1m"` // how long a change of tenants may go unseen
 	Emulator string        `env:"SPANNER_EMULATOR_HOST"`            // the client reads it too; empty = Spanner itself
 	Actor    string        `env:"K_REVISION"`                       // who writes, for the audit trail; set by Cloud Run
@@ -56,10 +58,15 @@ func WithClock(now func() time.Time) Option { return func(db *DB) { db.now = now
 
 // Open connects to the database. It does not wait for it to answer: see Ping.
 func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
+	return open(ctx, cfg, nil, opts...)
+}
+
+func open(ctx context.Context, cfg Config, clientOptions []option.ClientOption, opts ...Option) (*DB, error) {
 	client, err := spanner.NewClientWithConfig(ctx, cfg.Path(), spanner.ClientConfig{
 		// The handlers' accounts may not write metrics.
 		DisableNativeMetrics: true,
-	})
+		DatabaseRole:         cfg.Role,
+	}, clientOptions...)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", cfg.Path(), err)
 	}

@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 		text string
 		want []string // every mistake, in order
 	}{
-		"empty_list": {`{"tenants":[]}`, nil},
+		"empty_list": {`{"protect":true,"tenants":[]}`, nil},
 		"good":       {`{"tenants":[{"id":"acme","name":"A","state":"active","offices":[{"id":"o","callrailCompanyId":"1","workflow":{}}]}]}`, nil},
 		"no_list":    {`{}`, []string{"tenants is missing"}},
 		"two_values": {`{"tenants":[]} {}`, []string{"more than one JSON value"}},

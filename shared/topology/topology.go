@@ -4,7 +4,10 @@
 // sides, so that a name is written once.
 package topology
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Services and jobs. One folder below functions/ each.
 const (
@@ -19,6 +22,10 @@ const (
 
 // SweepPath is the path on the sweeper to which its schedule posts.
 const SweepPath = "/tasks/sweep"
+
+// DatabaseRole returns the role of the database, declared in ddl, that a service
+// or job takes on. Spanner's names have no hyphens.
+func DatabaseRole(service string) string { return strings.ReplaceAll(service, "-", "_") }
 
 // Stage is one step of a request's way through the pipeline. Its value is the
 // id of the Cloud Tasks queue that feeds it and the key of its row in
@@ -85,6 +92,7 @@ const (
 	EnvLocation            = "GOOGLE_CLOUD_LOCATION"
 	EnvSpannerInstance     = "SPANNER_INSTANCE"
 	EnvSpannerDatabase     = "SPANNER_DATABASE"
+	EnvDatabaseRole        = "SPANNER_DATABASE_ROLE" // see DatabaseRole
 	EnvVertexProject       = "VERTEX_AI_PROJECT"
 	EnvVertexLocation      = "VERTEX_AI_LOCATION"
 	EnvSpeechProject       = "SPEECH_TO_TEXT_PROJECT"

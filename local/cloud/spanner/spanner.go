@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"ingestion.internal/ddl"
 	"ingestion.internal/shared/spannerlocal"
 )
 
@@ -197,9 +197,9 @@ func exists(err error) (bool, error) {
 
 // Supported parts statements into those that the emulator knows and those
 // about database roles, which it does not.
-func Supported(ddl []string) (apply, skipped []string) {
-	for _, statement := range ddl {
-		if roles.MatchString(statement) {
+func Supported(statements []string) (apply, skipped []string) {
+	for _, statement := range statements {
+		if ddl.AccessControl(statement) {
 			skipped = append(skipped, statement)
 		} else {
 			apply = append(apply, statement)
@@ -207,10 +207,6 @@ func Supported(ddl []string) (apply, skipped []string) {
 	}
 	return apply, skipped
 }
-
-// roles matches the statements of fine-grained access control, and views that
-// run with their definer's rights.
-var roles = regexp.MustCompile(`(?is)^\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*(?:(?:CREATE|DROP)\s+ROLE\b|GRANT\b|REVOKE\b|CREATE\s+(?:OR\s+REPLACE\s+)?VIEW\b.*\bSQL\s+SECURITY\s+DEFINER\b)`)
 
 // Notice says in one line which statements were skipped, or "".
 func Notice(skipped []string) string {
