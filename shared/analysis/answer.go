@@ -20,7 +20,8 @@ const maxAnswerBytes = 64 << 10
 
 // parse reads a model's answer into out, a struct of the schema's fields. Texts
 // and lists that are longer than the schema allows are cut, and characters that
-// show nothing are left out; clipped has the paths of both. The error joins
+// show nothing are left out; clipped has the paths of both. Addresses are written
+// so that nobody can click them. The error joins
 // every other violation of the schema, each with its path.
 func parse(schema *genai.Schema, answer string, out any) (clipped []string, err error) {
 	if len(answer) > maxAnswerBytes {
@@ -86,11 +87,14 @@ func clip(schema *genai.Schema, value any, path string, clipped *[]string) any {
 			}
 			return r
 		}, v))
+		// An address that a stranger wrote does not become a link in the mails
+		// and records that are made of the answer.
+		s = strings.ReplaceAll(s, "://", "[:]//")
 		cut := s
 		if schema.MaxLength != nil {
 			cut = clipRunes(s, int(*schema.MaxLength))
 		}
-		if s != strings.TrimSpace(v) || cut != s {
+		if cut != strings.ReplaceAll(strings.TrimSpace(v), "://", "[:]//") {
 			*clipped = append(*clipped, path)
 		}
 		return cut

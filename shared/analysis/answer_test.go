@@ -95,6 +95,7 @@ func TestParseClips(t *testing.T) {
 		"item":      {replaced(t, `"spam_signals":[`, `"spam_signals":["`+strings.Repeat("y", 301)+`"`), []string{"$.spam_signals[0]"}, func(r Result) any { return r.SpamSignals[0] }, strings.Repeat("y", 299) + "…"},
 		"control":   {replaced(t, `"name":"John Smith"`, `"name":"John\u0000\u001b[31m Smith"`), []string{"$.customer.name"}, func(r Result) any { return r.Customer.Name }, "John[31m Smith"},
 		"invisible": {replaced(t, `"name":"John Smith"`, `"name":"John\u202e Sm\u200bith"`), []string{"$.customer.name"}, func(r Result) any { return r.Customer.Name }, "John Smith"},
+		"link":      {replaced(t, "John wants a kitchen remodel.", "See https://evil.example/?d=1"), nil, func(r Result) any { return r.Summary }, "See https[:]//evil.example/?d=1"},
 		"spaces":    {replaced(t, `"name":"John Smith"`, `"name":" John Smith\n"`), nil, func(r Result) any { return r.Customer.Name }, "John Smith"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +161,7 @@ func FuzzParse(f *testing.F) {
 		if !slices.Contains(callSchema.Properties["intent"].Enum, r.Intent) || r.Summary == "" || len(r.Reasons) == 0 || len(r.Reasons) > 6 || len(r.SpamSignals) > 6 {
 			t.Fatalf("accepted %+v", r)
 		}
-		if len([]rune(r.Summary)) > 1200 || len([]rune(r.Customer.ZIP)) > 10 || strings.ContainsFunc(r.Customer.Name+r.Summary, invisible) || strings.ContainsRune(r.Customer.Name, 0) {
+		if len([]rune(r.Summary)) > 1200 || len([]rune(r.Customer.ZIP)) > 10 || strings.ContainsFunc(r.Customer.Name+r.Summary, invisible) || strings.ContainsRune(r.Customer.Name, 0) || strings.Contains(r.Summary, "://") {
 			t.Fatalf("accepted %+v", r)
 		}
 		var value any
