@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	err = map[string]func(context.Context) error{
 		"up": a.up, "down": a.down, "status": a.status, "logs": a.logs,
 		"call": a.call, "form": a.form, "env": a.env, "fault": a.fault,
-		"preview": a.preview, "inventory": a.inventory,
+		"preview": a.preview, "inventory": a.inventory, "eval": a.eval,
 	}[cmd.Name](ctx)
 	a.board.Close()
 	code := exitCode(ctx, err)

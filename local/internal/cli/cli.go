@@ -57,6 +57,15 @@ type Options struct {
 	// inventory
 	Check bool
 
+	// eval
+	Model     string
+	Endpoint  string
+	Project   string
+	Location  string
+	Examples  string
+	Threshold int
+	NoAttacks bool
+
 	Args []string // what is not a flag
 }
 
@@ -214,6 +223,25 @@ To see what an update would change, use pulumi preview with the stack's own stat
 		Examples: []string{"preview prod", "preview dev --json | jq .types"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			fs.BoolVar(&o.JSON, "json", false, "print one JSON document on standard output, progress on standard error")
+		},
+	},
+	{
+		Name: "eval", Summary: "score a model on the labelled examples",
+		Long: `Has a model describe every example of shared/analysis/eval, and every known attack
+beside a plain enquiry, and prints how often it is right, what it costs and what
+it misses. Without --endpoint and --project it scores the rule-based stand-in of
+the local cloud, which need not run. With one of them it asks that server, or
+Vertex AI, with application default credentials: about 185 requests.`,
+		Examples: []string{"eval", "eval --json | jq '.rows[-1]'", "eval --project my-project --model gemini-3.5-flash"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+			fs.StringVar(&o.Model, "model", "", "`model` to score (default: the stacks' default model)")
+			fs.StringVar(&o.Project, "project", "", "`project` whose Vertex AI is asked and billed")
+			fs.StringVar(&o.Location, "location", "", "`location` of Vertex AI")
+			fs.StringVar(&o.Endpoint, "endpoint", "", "`address` of another server of the same API")
+			fs.StringVar(&o.Examples, "examples", "", "`file` of examples instead of the project's own")
+			fs.IntVar(&o.Threshold, "threshold", 75, "spam likelihood from which on it is spam")
+			fs.BoolVar(&o.NoAttacks, "no-attacks", false, "leave out the attacks")
 		},
 	},
 	{

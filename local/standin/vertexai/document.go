@@ -12,8 +12,11 @@ import (
 // document is an enquiry as the rules read it: what it states under a name,
 // and what somebody said.
 type document struct {
-	fields map[string]string // by normal name; the first of a name counts
-	turns  []turn
+	fields  map[string]string // by normal name; the first of a name counts
+	turns   []turn
+	booking bool            // it has a title and a time, as calendars write them
+	chat    bool            // one side is a visitor of a website
+	company map[string]bool // the speakers of the company's side, see customerWords
 }
 
 type turn struct {
@@ -32,7 +35,10 @@ var speakerLabel = regexp.MustCompile(`(?i)^(speaker[ _-]?\w*|customer|caller|ag
 
 // freeText are fields whose value is something that the customer says.
 var freeText = map[string]bool{"message": true, "comments": true, "comment": true, "notes": true, "description": true,
-	"details": true, "text": true, "transcript": true, "transcription": true, "projectdescription": true, "project": true, "body": true, "content": true}
+	"details": true, "text": true, "transcript": true, "transcription": true, "projectdescription": true, "project": true, "body": true, "content": true, "summary": true, "title": true}
+
+// companyLabel are labels of the company's side.
+var companyLabel = regexp.MustCompile(`^(assistant|bot|agent|staff|company|business|operator|representative)$`)
 
 // readDocument reads data as JSON, or as lines that may be labelled.
 func readDocument(data string) document {
@@ -71,8 +77,13 @@ func (d *document) walk(name string, value any) {
 	switch v := value.(type) {
 	case map[string]any:
 		if text, ok := v["text"].(string); ok && v["speaker"] != nil {
-			d.turns = append(d.turns, turn{speaker: strings.ToLower(fmt.Sprint(v["speaker"])), text: text})
+			speaker := strings.ToLower(fmt.Sprint(v["speaker"]))
+			d.turns = append(d.turns, turn{speaker: speaker, text: text})
+			d.chat = d.chat || speaker == "visitor"
 			return
+		}
+		if v["summary"] != nil && v["start"] != nil {
+			d.booking = true
 		}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			d.walk(key, v[key])
@@ -92,6 +103,12 @@ func (d *document) field(name, value string) {
 	key := normal(name)
 	if freeText[key] {
 		d.turns = append(d.turns, turn{text: value})
+		// Some of it may be labelled: "Name: ...", a line each.
+		for _, l := range strings.Split(value, "\n") {
+			if m := line.FindStringSubmatch(l); m != nil && !freeText[normal(m[1])] && !speakerLabel.MatchString(m[1]) {
+				d.field(m[1], m[2])
+			}
+		}
 		return
 	}
 	if _, ok := d.fields[key]; !ok {

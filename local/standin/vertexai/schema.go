@@ -59,14 +59,14 @@ func (t *schemaType) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// fill makes a value of the schema for the property of that name. What the
-// lead knows under the name goes in, brought to the schema's type, set and
+// fill makes a value of the schema for the property of that path. What the
+// lead knows under it goes in, brought to the schema's type, set and
 // range; what it does not know becomes the type's neutral value.
-func fill(s *schema, name string, l lead) any {
+func fill(s *schema, path []string, l lead) any {
 	if s.Type == "" && len(s.AnyOf) > 0 {
-		return fill(s.AnyOf[0], name, l)
+		return fill(s.AnyOf[0], path, l)
 	}
-	known, ok := l.lookup(name)
+	known, ok := l.lookup(path)
 	if len(s.Enum) > 0 {
 		return choose(s, known)
 	}
@@ -74,12 +74,18 @@ func fill(s *schema, name string, l lead) any {
 	case "object", "":
 		out := map[string]any{}
 		for _, property := range slices.Sorted(maps.Keys(s.Properties)) {
-			out[property] = fill(s.Properties[property], property, l)
+			out[property] = fill(s.Properties[property], append(slices.Clone(path), property), l)
 		}
 		return ordered{out, s.PropertyOrdering}
 	case "array":
 		list, _ := known.([]string)
 		out := []any{}
+		if turns, ok := known.([]turn); ok && s.Items != nil {
+			for _, t := range turns {
+				l.item = map[string]any{"speaker": t.speaker, "text": t.text}
+				out = append(out, fill(s.Items, nil, l))
+			}
+		}
 		for _, item := range list {
 			if s.Items == nil || s.Items.Type != "string" || len(s.Items.Enum) > 0 {
 				break
@@ -87,7 +93,7 @@ func fill(s *schema, name string, l lead) any {
 			out = append(out, cut(item, s.Items.MaxLength))
 		}
 		for s.Items != nil && len(out) < int(s.MinItems) {
-			out = append(out, fill(s.Items, "", l))
+			out = append(out, fill(s.Items, nil, l))
 		}
 		if s.MaxItems != nil && len(out) > int(*s.MaxItems) {
 			out = out[:*s.MaxItems]

@@ -35,6 +35,9 @@ import (
 // that never was.
 var DefaultModels = []string{"gemini-3.5-flash", "gemini-3.5-flash-lite", "gemini-3.1-flash-lite"}
 
+// DefaultWindow is the input that Gemini's flash models take, in tokens.
+const DefaultWindow = 1_048_576
+
 // maxBody bounds a request, in bytes.
 const maxBody = 20 << 20
 
@@ -43,6 +46,7 @@ type Config struct {
 	Identity cloud.Identity
 	IAM      cloud.IAM
 	Models   []string         // nil is DefaultModels
+	Window   int              // tokens that a model takes; 0 is DefaultWindow
 	Now      func() time.Time // nil is time.Now
 }
 
@@ -52,13 +56,17 @@ type Server struct {
 
 	guard   gapi.Guard
 	models  []string
+	window  int
 	now     func() time.Time
 	handler http.Handler
 }
 
 // New returns a server.
 func New(cfg Config) *Server {
-	s := &Server{guard: gapi.Guard{Identity: cfg.Identity, IAM: cfg.IAM}, models: cfg.Models, now: cfg.Now}
+	s := &Server{guard: gapi.Guard{Identity: cfg.Identity, IAM: cfg.IAM}, models: cfg.Models, window: cfg.Window, now: cfg.Now}
+	if s.window == 0 {
+		s.window = DefaultWindow
+	}
 	if s.models == nil {
 		s.models = DefaultModels
 	}
@@ -152,6 +160,10 @@ func (s *Server) generateContent(r *http.Request, parent, model string) (any, er
 		return nil, err
 	}
 
+	if n := req.tokens(); n > s.window {
+		return nil, invalid("The input token count (%d) exceeds the maximum number of tokens allowed (%d).", n, s.window)
+	}
+
 	lead := analyse(readDocument(req.data()))
 	config := req.GenerationConfig
 	text := lead.Summary
@@ -162,7 +174,7 @@ func (s *Server) generateContent(r *http.Request, parent, model string) (any, er
 		}
 		var value any = map[string]any{"summary": lead.Summary}
 		if wanted != nil {
-			value = fill(wanted, "", lead)
+			value = fill(wanted, nil, lead)
 		}
 		out, err := json.Marshal(value)
 		if err != nil {

@@ -38,21 +38,30 @@ func (s staticToken) Token(context.Context) (*auth.Token, error) {
 // principal.
 func start(t *testing.T, principal string) (*vertexai.Server, *genai.Client) {
 	t.Helper()
-	s := vertexai.New(vertexai.Config{
-		Identity: gapitest.Identity{},
-		IAM:      gapitest.IAM{worker: {"aiplatform.endpoints.predict"}},
-	})
+	s, url := serve(t, vertexai.Config{})
+	return s, connect(t, url, principal)
+}
+
+func serve(t *testing.T, cfg vertexai.Config) (*vertexai.Server, string) {
+	t.Helper()
+	cfg.Identity, cfg.IAM = gapitest.Identity{}, gapitest.IAM{worker: {"aiplatform.endpoints.predict"}}
+	s := vertexai.New(cfg)
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
+	return s, srv.URL
+}
+
+func connect(t *testing.T, url, principal string) *genai.Client {
+	t.Helper()
 	client, err := genai.NewClient(t.Context(), &genai.ClientConfig{
 		Backend: genai.BackendVertexAI, Project: "p", Location: "us-central1",
 		Credentials: auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: staticToken(principal)}),
-		HTTPOptions: genai.HTTPOptions{BaseURL: srv.URL},
+		HTTPOptions: genai.HTTPOptions{BaseURL: url},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, client
+	return client
 }
 
 func str(enum ...string) *genai.Schema { return &genai.Schema{Type: genai.TypeString, Enum: enum} }
