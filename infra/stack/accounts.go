@@ -78,20 +78,26 @@ func (p *program) registerProjectGrants() error {
 			}
 		}
 		for _, prefix := range w.secretPrefixes {
-			name := strings.TrimSuffix(prefix, "-") + "s"
-			condition := &projects.IAMMemberConditionArgs{
-				Title:       pulumi.String(name),
-				Description: pulumi.String("Only secrets whose id begins with " + prefix),
-				// extract takes what follows /secrets/ in the resource name,
-				// whose first part is the project's number, not its id.
-				Expression: pulumi.String(fmt.Sprintf(`resource.name.extract("/secrets/{id}").startsWith(%q)`, prefix)),
-			}
+			name, condition := secretsOf(prefix)
 			if err := p.grantOnProject(w, name, "roles/secretmanager.secretAccessor", condition); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// secretsOf returns a name for the secrets of tenants that share a prefix, and
+// the condition that restricts a grant to them.
+func secretsOf(prefix string) (string, *projects.IAMMemberConditionArgs) {
+	name := strings.TrimSuffix(prefix, "-") + "s"
+	return name, &projects.IAMMemberConditionArgs{
+		Title:       pulumi.String(name),
+		Description: pulumi.String("Only secrets whose id begins with " + prefix),
+		// extract takes what follows /secrets/ in the resource name, whose
+		// first part is the project's number, not its id.
+		Expression: pulumi.String(fmt.Sprintf(`resource.name.extract("/secrets/{id}").startsWith(%q)`, prefix)),
+	}
 }
 
 func (p *program) grantOnProject(w *workload, what, role string, condition *projects.IAMMemberConditionArgs) error {

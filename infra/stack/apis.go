@@ -16,9 +16,11 @@ const (
 	apiArtifacts       = "artifactregistry.googleapis.com"
 	apiCompute         = "compute.googleapis.com"
 	apiDNS             = "dns.googleapis.com"
+	apiCredentials     = "iamcredentials.googleapis.com"
 	apiIAM             = "iam.googleapis.com"
 	apiKMS             = "cloudkms.googleapis.com"
 	apiLogging         = "logging.googleapis.com"
+	apiOrgPolicy       = "orgpolicy.googleapis.com"
 	apiResourceManager = "cloudresourcemanager.googleapis.com"
 	apiRun             = "run.googleapis.com"
 	apiScheduler       = "cloudscheduler.googleapis.com"
@@ -28,6 +30,7 @@ const (
 	apiSpanner         = "spanner.googleapis.com"
 	apiSpeech          = "speech.googleapis.com"
 	apiStorage         = "storage.googleapis.com"
+	apiTokens          = "sts.googleapis.com"
 	apiTasks           = "cloudtasks.googleapis.com"
 	apiVertex          = "aiplatform.googleapis.com"
 )
@@ -40,6 +43,12 @@ func (p *program) registerAPIs() error {
 	}
 	for _, w := range catalog {
 		apis = append(apis, w.apis...)
+	}
+	if p.cfg.Deployer.Repository != "" {
+		apis = append(apis, apiCredentials, apiTokens)
+	}
+	if p.cfg.Organization.Policies {
+		apis = append(apis, apiOrgPolicy)
 	}
 	if p.cfg.Keys.Enabled {
 		apis = append(apis, apiKMS)

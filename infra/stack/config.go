@@ -52,6 +52,9 @@ type Config struct {
 	Speech    SpeechConfig                   `json:"speech"`
 	Gemini    GeminiConfig                   `json:"gemini"`
 
+	Deployer     DeployerConfig     `json:"deployer"`
+	Organization OrganizationConfig `json:"organization"`
+
 	Endpoints     Endpoints               `json:"endpoints"`
 	WebhookSecret secret                  `json:"callrailWebhookSecret"`
 	Tenants       map[string]TenantConfig `json:"tenants"`
@@ -215,6 +218,7 @@ func defaults() *Config {
 		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
 		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
 	}
+	c.Deployer.Branch = "main"
 	for _, stage := range topology.Stages {
 		c.Queues[stage] = queue
 	}
@@ -327,6 +331,9 @@ func (c *Config) fillIn() {
 	if c.Audit.Bucket == "" && c.Project != "" {
 		c.Audit.Bucket = c.Project + "-" + app + "-access-logs"
 	}
+	if c.Deployer.Environment == "" {
+		c.Deployer.Environment = c.Stack
+	}
 	if c.Spanner.InstanceConfig == "" {
 		c.Spanner.InstanceConfig = "regional-" + c.Region
 	}
@@ -367,6 +374,8 @@ func (c *Config) validate(errs *problems) {
 	c.Budget.validate(errs)
 	c.Keys.validate(c, errs)
 	c.Exports.validate(errs)
+	c.Deployer.validate(errs)
+	c.Organization.validate(errs)
 	c.Audit.validate(errs)
 	c.validateProtection(errs)
 	c.Edge.validate(c.Limits, errs)

@@ -157,6 +157,12 @@ func TestMistakes(t *testing.T) {
 			s.edit(t, "ingestion:keys", func(m map[string]any) { m["enabled"], m["spanner"], m["rotation"] = true, true, "1h" })
 		}, []string{"ingestion:keys.rotation: must be at least 24h", "ingestion:keys.spanner: cannot be given to the database of an existing instance"}},
 		{"key without keys", set("keys", "", "tasks", true), []string{"ingestion:keys.tasks: needs keys.enabled"}},
+		{"deployer", func(t *testing.T, s *settings) {
+			s.set("ingestion:deployer", map[string]any{"repository": "ingestion", "branch": `main" || true || "`})
+		}, []string{"ingestion:deployer.repository: must be owner/name", "ingestion:deployer.repositoryId: must be", "ingestion:deployer.branch: must be"}},
+		{"organisation", func(t *testing.T, s *settings) {
+			s.set("ingestion:organization", map[string]any{"locations": []any{"America"}, "ingress": []any{"internal"}})
+		}, []string{"ingestion:organization.policies: must be true", "ingestion:organization.locations: must be locations", "ingestion:organization.ingress: must include all"}},
 		{"exports", set("exports", "", "deleteDays", 0), []string{"ingestion:exports.deleteDays: must be at least 1"}},
 		{"audit", set("audit", "", "coldlineDays", 500), []string{"ingestion:audit.coldlineDays: must be 1 or more and less than"}},
 		{"speech location", set("speech", "", "location", "us-central1"),

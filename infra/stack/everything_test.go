@@ -26,5 +26,11 @@ func everything(t *testing.T) *settings {
 		}},
 	}})
 	edgeOn(s)
+	s.edit(t, "ingestion:deployer", func(m map[string]any) {
+		m["repository"], m["repositoryId"] = "boost/ingestion", "712345678"
+	})
+	s.edit(t, "ingestion:organization", func(m map[string]any) {
+		m["policies"], m["locations"], m["ingress"] = true, []any{"in:us-locations"}, []any{"all", "internal"}
+	})
 	return s
 }

@@ -186,6 +186,11 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	case "gcp:projects/serviceIdentity:ServiceIdentity":
 		service, _, _ := strings.Cut(str("service"), ".")
 		set("email", "service-123456789012@gcp-sa-"+service+".iam.gserviceaccount.com")
+	case "gcp:iam/workloadIdentityPool:WorkloadIdentityPool":
+		set("name", "projects/123456789012/locations/global/workloadIdentityPools/"+str("workloadIdentityPoolId"))
+	case "gcp:projects/iAMCustomRole:IAMCustomRole":
+		id = "projects/" + project + "/roles/" + str("roleId")
+		set("name", id)
 	case "gcp:logging/projectSink:ProjectSink":
 		set("writerIdentity", "serviceAccount:service-123456789012@gcp-sa-logging.iam.gserviceaccount.com")
 	case "gcp:apigateway/apiConfig:ApiConfig":

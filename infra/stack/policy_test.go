@@ -168,7 +168,10 @@ func TestSecretsHaveTheirReadersOnly(t *testing.T) {
 			if want := s.values["gcp:project"] + ".iam.gserviceaccount.com"; domain != want {
 				broken("%s is for an account of %s", r.key(), domain)
 			}
-			got[of] = append(got[of], account)
+			// CI compares values, and has them from the stack's config anyway.
+			if account != plannerAccount && account != deployerAccount {
+				got[of] = append(got[of], account)
+			}
 		}
 		for _, r := range o.resources {
 			role, _ := field(r, "role").(string)
@@ -278,6 +281,8 @@ var apiOf = map[string]string{
 	"serviceaccount":       apiIAM,
 	"spanner":              apiSpanner,
 	"storage":              apiStorage,
+	"iam":                  apiIAM,
+	"orgpolicy":            apiOrgPolicy,
 
 	"gcp:projects/iAMCustomRole:IAMCustomRole": apiIAM,
 }

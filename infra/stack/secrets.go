@@ -14,20 +14,20 @@ import (
 // keys. Readers of tenants' keys are granted by prefix, see
 // registerProjectGrants, so a tenant costs its secrets and nothing else.
 func (p *program) registerSecrets() error {
-	platform := map[string]*secretmanager.Secret{}
+	p.secrets = map[string]*secretmanager.Secret{}
 	for id, value := range map[string]secret{topology.WebhookSecret: p.cfg.WebhookSecret} {
 		s, err := p.registerSecret(id, value, p.labels("secrets"), pulumi.Protect(p.cfg.Protect))
 		if err != nil {
 			return err
 		}
-		platform[id] = s
+		p.secrets[id] = s
 	}
 	for i := range catalog {
 		w := &catalog[i]
 		for _, id := range w.secrets {
 			grant, err := secretmanager.NewSecretIamMember(p.ctx, w.name+"-reads-"+id, &secretmanager.SecretIamMemberArgs{
 				Project:  pulumi.String(p.cfg.Project),
-				SecretId: platform[id].SecretId,
+				SecretId: p.secrets[id].SecretId,
 				Role:     pulumi.String("roles/secretmanager.secretAccessor"),
 				Member:   p.member(w.name),
 			})

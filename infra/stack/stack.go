@@ -15,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudrunv2"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudtasks"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/secretmanager"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/spanner"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/storage"
@@ -36,7 +37,8 @@ type program struct {
 	accounts map[string]*serviceaccount.Account
 	grants   map[string][]pulumi.Resource // by account: what it must hold before it can work
 
-	keys     map[string]encryption // by use; empty without keys
+	secrets  map[string]*secretmanager.Secret // the platform's own, by id
+	keys     map[string]encryption            // by use; empty without keys
 	registry *artifactregistry.Repository
 	images   func() (imageSet, error)
 	instance *spanner.Instance // nil if the stack uses an existing one
@@ -50,8 +52,9 @@ type program struct {
 	gateway  pulumi.StringOutput                     // URL
 
 	gatewayID pulumi.StringOutput
-	edge      *edge    // nil without
-	network   *network // nil without
+	edge      *edge           // nil without
+	network   *network        // nil without
+	modules   map[string]bool // of the provider: those that something was registered of
 }
 
 // imageSet is what the program needs of built images.
@@ -97,7 +100,11 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		keys:     map[string]encryption{},
 		queues:   map[topology.Stage]*cloudtasks.Queue{},
 		services: map[string]*cloudrunv2.Service{},
+		modules:  map[string]bool{},
 		invokers: map[string]*cloudrunv2.ServiceIamMember{},
+	}
+	if err := p.noteModules(); err != nil {
+		return nil, err
 	}
 	p.images = begin(func() (imageSet, error) { return build(ctx.Context(), cfg) })
 	for _, register := range []func() error{
@@ -119,6 +126,8 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		p.registerEdge,
 		p.registerBudgets,
 		p.registerPerimeter,
+		p.registerOrganization,
+		p.registerDeployer, // last: its roles follow from what was registered
 	} {
 		if err := register(); err != nil {
 			return nil, err

@@ -39,7 +39,7 @@ func CoreKinds(env Env, core Core) []Kind {
 	return slices.Concat(
 		recordedKinds(env, core.IAM),
 		grantKinds(core.IAM),
-		iamKinds(),
+		iamKinds(env),
 		kmsKinds(),
 		loggingKinds(env),
 		secretKinds(core.Secrets),

@@ -96,7 +96,7 @@ func TestSinksAndAuditConfigsAreValidated(t *testing.T) {
 			t.Errorf("%s: %v, want %d failures", destination, got, want)
 		}
 	}
-	audit := iamKinds()[0]
+	audit := auditKind(t)
 	config := func(types ...any) Object {
 		var list []any
 		for _, typ := range types {
@@ -109,4 +109,21 @@ func TestSinksAndAuditConfigsAreValidated(t *testing.T) {
 			t.Errorf("%v: %v, want %d failures", in, got, want)
 		}
 	}
+}
+
+// auditKind is that of audit configs.
+func auditKind(t *testing.T) Kind {
+	t.Helper()
+	return iamKind(t, "gcp:projects/iAMAuditConfig:IAMAuditConfig")
+}
+
+func iamKind(t *testing.T, typ string) Kind {
+	t.Helper()
+	for _, k := range iamKinds(testEnv) {
+		if k.Type == typ {
+			return k
+		}
+	}
+	t.Fatalf("no kind %s", typ)
+	return Kind{}
 }

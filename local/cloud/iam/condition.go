@@ -12,6 +12,7 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"ingestion.internal/local/cloud"
 )
@@ -27,6 +28,7 @@ var conditionFunctions = map[string]bool{
 	operators.Equals: true, operators.NotEquals: true, operators.In: true,
 	operators.Less: true, operators.LessEquals: true, operators.Greater: true, operators.GreaterEquals: true,
 	operators.Add: true, operators.Subtract: true,
+	"api.getAttribute": true, "hasOnly": true,
 	"startsWith": true, "endsWith": true, "extract": true,
 	"timestamp": true, "duration": true,
 	"getFullYear": true, "getMonth": true, "getDate": true, "getDayOfMonth": true, "getDayOfWeek": true,
@@ -41,6 +43,15 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable("resource.type", cel.StringType),
 		cel.Variable("resource.service", cel.StringType),
 		cel.Variable("request.time", cel.TimestampType),
+		// What a call changes of a policy: nobody changes one here but the
+		// program, so it is always the default.
+		// https://cloud.google.com/iam/docs/conditions-attribute-reference#api-attributes
+		cel.Function("api.getAttribute", cel.Overload("get_attribute",
+			[]*cel.Type{cel.StringType, cel.ListType(cel.StringType)}, cel.ListType(cel.StringType),
+			cel.BinaryBinding(func(_, otherwise ref.Val) ref.Val { return otherwise }))),
+		cel.Function("hasOnly", cel.MemberOverload("list_has_only",
+			[]*cel.Type{cel.ListType(cel.StringType), cel.ListType(cel.StringType)}, cel.BoolType,
+			cel.BinaryBinding(hasOnly))),
 		cel.Function("extract", cel.MemberOverload("string_extract", []*cel.Type{cel.StringType, cel.StringType}, cel.StringType,
 			cel.BinaryBinding(func(value, template ref.Val) ref.Val {
 				out, err := extract(string(value.(types.String)), string(template.(types.String)))
@@ -51,6 +62,17 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 			}))),
 	)
 })
+
+// hasOnly tells whether each element of a list is in another one.
+func hasOnly(list, allowed ref.Val) ref.Val {
+	members := allowed.(traits.Container)
+	for it := list.(traits.Iterable).Iterator(); it.HasNext() == types.True; {
+		if in := members.Contains(it.Next()); in != types.True {
+			return in
+		}
+	}
+	return types.True
+}
 
 // program is a compiled condition.
 type program struct{ cel.Program }
