@@ -108,6 +108,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 	}
 	p.images = begin(func() (imageSet, error) { return build(ctx.Context(), cfg) })
 	for _, register := range []func() error{
+		p.warnOfModels,
 		p.registerAPIs,
 		p.registerNetwork,
 		p.registerAccounts,
