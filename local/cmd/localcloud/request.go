@@ -281,6 +281,9 @@ func (a *app) printStory(s *follow.Story) {
 	if s.TranscriptStart != "" {
 		row("transcript", "%q", s.TranscriptStart)
 	}
+	if s.Communication != "" {
+		row("really is", "%s", s.Communication)
+	}
 	if s.Intent != "" {
 		row("intent", "%s, project %s, urgency %s, sentiment %s", s.Intent, cmpOr(s.ProjectType, "-"), cmpOr(s.Urgency, "-"), cmpOr(s.Sentiment, "-"))
 	}
@@ -290,6 +293,12 @@ func (a *app) printStory(s *follow.Story) {
 			spam = fmt.Sprintf(" (spam likelihood %.0f of 100)", *s.SpamLikelihood)
 		}
 		row("lead score", "%d of 100%s", *s.LeadScore, spam)
+	}
+	if s.NextStep != "" {
+		row("next step", "%s", s.NextStep)
+	}
+	if s.AnalysedBy != "" {
+		row("analysed by", "%s", s.AnalysedBy)
 	}
 	if s.Decision != "" {
 		row("decision", "%s", s.Decision)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"ingestion.internal/shared/analysis"
 )
 
 // Stage is one row of request_stages.
@@ -30,11 +32,14 @@ type Story struct {
 	TenantID        string    `json:"tenantId"`
 	Status          string    `json:"status"`
 	TranscriptStart string    `json:"transcriptStart,omitempty"` // of a call
+	Communication   string    `json:"communication,omitempty"`   // what it really is, such as enquiry
 	Intent          string    `json:"intent,omitempty"`
 	ProjectType     string    `json:"projectType,omitempty"`
 	Sentiment       string    `json:"sentiment,omitempty"`
 	Urgency         string    `json:"urgency,omitempty"`
 	Summary         string    `json:"summary,omitempty"`
+	NextStep        string    `json:"nextStep,omitempty"`   // action: detail
+	AnalysedBy      string    `json:"analysedBy,omitempty"` // model, prompt, tokens and cost
 	LeadScore       *int64    `json:"leadScore"`
 	SpamLikelihood  *float64  `json:"spamLikelihood"`
 	Decision        string    `json:"decision,omitempty"`
@@ -155,17 +160,12 @@ func (s *Story) Now() string {
 }
 
 // fill completes a story that has its columns and stages.
-func (s *Story) fill(transcription, analysis string) {
+func (s *Story) fill(transcription, stored string) {
 	s.TranscriptStart = TranscriptStart(transcription)
-	var a struct {
-		Intent      string `json:"intent"`
-		ProjectType string `json:"project_type"`
-		Sentiment   string `json:"sentiment"`
-		Urgency     string `json:"urgency"`
-		Summary     string `json:"summary"`
-	}
-	if json.Unmarshal([]byte(analysis), &a) == nil {
+	var a analysis.Analysis
+	if stored != "" && json.Unmarshal([]byte(stored), &a) == nil {
 		s.Intent, s.ProjectType, s.Sentiment, s.Urgency, s.Summary = a.Intent, a.ProjectType, a.Sentiment, a.Urgency, a.Summary
+		s.Communication, s.NextStep, s.AnalysedBy = a.Communication.Type, nextStep(a.NextStep), analysedBy(&a)
 	}
 	end := s.Created
 	for i := range s.Stages {
@@ -179,6 +179,28 @@ func (s *Story) fill(transcription, analysis string) {
 		}
 	}
 	s.Seconds = seconds(end.Sub(s.Created))
+}
+
+func nextStep(n analysis.NextStep) string {
+	if n.Detail == "" {
+		return n.Action
+	}
+	return n.Action + ": " + n.Detail
+}
+
+// analysedBy says which model described a request, and for how much.
+func analysedBy(a *analysis.Analysis) string {
+	if a.Model == "" {
+		return ""
+	}
+	text := fmt.Sprintf("%s, prompt %s, %d tokens in, %d out", a.Model, a.PromptVersion, a.Tokens.Input, a.Tokens.Output)
+	if a.CostMicros != nil {
+		text += fmt.Sprintf(", $%.4f", float64(*a.CostMicros)/1e6)
+	}
+	if a.ModelFallback != "" {
+		text += "; " + a.ModelFallback + " is not available"
+	}
+	return text
 }
 
 // seconds rounds to milliseconds.

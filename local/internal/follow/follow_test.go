@@ -114,8 +114,10 @@ func TestSpanner(t *testing.T) {
 		spanner.InsertMap("requests", map[string]any{
 			"tenant_id": "t1", "request_id": "r1", "status": "dead_letter",
 			"transcription_data": spanner.NullJSON{Value: map[string]any{"text": "hello there"}, Valid: true},
-			"ai_analysis":        spanner.NullJSON{Value: map[string]any{"intent": "quote_request", "project_type": "kitchen", "urgency": "high"}, Valid: true},
-			"lead_score":         85, "spam_likelihood": 5.0, "decision": "qualified", "decision_reasons": []string{"one", "two"},
+			"ai_analysis": spanner.NullJSON{Value: map[string]any{"intent": "quote_request", "project_type": "kitchen", "urgency": "high", "communication": map[string]any{"type": "enquiry"},
+				"next_step": map[string]any{"action": "call_back", "detail": "Ask when."}, "model": "m", "model_fallback": "old", "prompt_version": "call.v2",
+				"tokens": map[string]any{"input": 1500, "output": 300}, "cost_usd_micros": 1200}, Valid: true},
+			"lead_score": 85, "spam_likelihood": 5.0, "decision": "qualified", "decision_reasons": []string{"one", "two"},
 			"failure_stage": "workflow", "failure_cause": "CRM down", "created_at": at,
 		}),
 		spanner.InsertMap("request_stages", map[string]any{
@@ -138,6 +140,7 @@ func TestSpanner(t *testing.T) {
 	score, spam := int64(85), 5.0
 	want := &Story{
 		RequestID: "r1", TenantID: "t1", Status: "dead_letter", TranscriptStart: "hello there",
+		Communication: "enquiry", NextStep: "call_back: Ask when.", AnalysedBy: "m, prompt call.v2, 1500 tokens in, 300 out, $0.0012; old is not available",
 		Intent: "quote_request", ProjectType: "kitchen", Urgency: "high", LeadScore: &score, SpamLikelihood: &spam,
 		Decision: "qualified", DecisionReasons: []string{"one", "two"}, FailureStage: "workflow", FailureCause: "CRM down",
 		Created: at, Seconds: 3.5,
