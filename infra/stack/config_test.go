@@ -205,6 +205,17 @@ func TestIDsOfDigits(t *testing.T) {
 	}
 }
 
+// TestFractionsAsText: `pulumi config set` stores one as a string.
+func TestFractionsAsText(t *testing.T) {
+	s := deployable(t, "prod")
+	s.edit(t, "ingestion:network", func(n map[string]any) { n["flowLogs"] = 0.5 })
+	number := byKey(mustRun(t, s))
+	s.edit(t, "ingestion:network", func(n map[string]any) { n["flowLogs"] = "0.5" })
+	if diff := cmp.Diff(number, byKey(mustRun(t, s))); diff != "" {
+		t.Errorf("a string makes another deployment (-number +string):\n%s", diff)
+	}
+}
+
 func TestDurationNotations(t *testing.T) {
 	for d, want := range map[duration]string{seconds(900): "900s", seconds(0): "0s", seconds(1) / 2: "0.5s"} {
 		if got := d.seconds(); got != want {

@@ -149,6 +149,9 @@ func decode(dst reflect.Value, value any, path string, errs *problems) {
 		dst.SetInt(int64(i))
 	case reflect.Float64:
 		n, ok := value.(json.Number)
+		if text, isText := value.(string); isText { // as which `pulumi config set` stores a fraction
+			n, ok = json.Number(text), true
+		}
 		f, err := n.Float64()
 		if !ok || err != nil {
 			errs.add(path, "must be a number, not %s", describe(value))

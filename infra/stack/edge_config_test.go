@@ -61,6 +61,7 @@ func TestEdgeAndNetworkMistakes(t *testing.T) {
 		{"egress", network, "egress", "none", []string{".egress: must be partners or all"}},
 		{"addresses", network, "natAddresses", 0, []string{".natAddresses: must be 1 to 16"}},
 		{"Google's APIs", network, "googleApis", "public", []string{".googleApis: must be default, private or restricted"}},
+		{"flow logs in words", network, "flowLogs", "half", []string{".flowLogs: must be a number, not a string"}},
 		{"flow logs", network, "flowLogs", -1, []string{".flowLogs: must be 0 to 1"}},
 		{"perimeter on the short way", network, "perimeter", map[string]any{"accessPolicy": "1", "projectNumber": "123456789012"},
 			[]string{".perimeter: needs network.egress: all"}},
