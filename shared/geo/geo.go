@@ -19,6 +19,15 @@ type Point struct {
 	Lat, Lng float64
 }
 
+// Place is where an address is.
+type Place struct {
+	Point      Point
+	PostalCode string // as the geocoder writes it; "" where it names none
+	// Rough means that the point stands for something larger than a street,
+	// such as a town or a state, or for one of several places.
+	Rough bool
+}
+
 // Valid reports whether p is on the earth.
 func (p Point) Valid() bool { return math.Abs(p.Lat) <= 90 && math.Abs(p.Lng) <= 180 }
 

@@ -8,15 +8,6 @@ import (
 	"ingestion.internal/shared/geo"
 )
 
-// Place is where a geocoder says that a request's address is.
-type Place struct {
-	Point      geo.Point
-	PostalCode string // "" where the geocoder names none
-	// Rough means that the point stands for something larger than a street,
-	// such as a town or a state.
-	Rough bool
-}
-
 // NeedsPlace reports whether the decision about in depends on where its
 // address is: the service area is checked by address too, and neither the spam
 // gate nor the postal code settles it. The caller then looks the address up and
@@ -78,7 +69,7 @@ func byPostalCode(area ServiceArea, text string) (Outcome, string) {
 }
 
 // byPlace decides by where the address was found.
-func byPlace(area ServiceArea, place *Place) (Outcome, string) {
+func byPlace(area ServiceArea, place *geo.Place) (Outcome, string) {
 	code := geo.ParsePostal(place.PostalCode)
 	if code.Kind != geo.Unknown && slices.Contains(area.AllowedAreas, code.Area) {
 		return "", "the address is in " + name(code) + ", which is in the service area"

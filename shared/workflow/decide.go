@@ -1,6 +1,10 @@
 package workflow
 
-import "fmt"
+import (
+	"fmt"
+
+	"ingestion.internal/shared/geo"
+)
 
 // Outcome is what a request's decision says, the value of requests.decision.
 type Outcome string
@@ -23,11 +27,11 @@ type Decision struct {
 
 // Input is what a decision is made from.
 type Input struct {
-	SpamLikelihood *float64 // 0-100, nil where the request was not analysed
-	PostalCode     string   // as it came in, "" if unknown
-	Place          *Place   // where the address is, if NeedsPlace and it was found
-	PlaceProblem   string   // why it was not found, for the decision's reasons; "" if there is no address
-	MissingContent string   // why there was nothing to analyse but the request's details; "" if there was
+	SpamLikelihood *float64   // 0-100, nil where the request was not analysed
+	PostalCode     string     // as it came in, "" if unknown
+	Place          *geo.Place // where the address is, if NeedsPlace and it was found
+	PlaceProblem   string     // why it was not found, for the decision's reasons; "" if there is no address
+	MissingContent string     // why there was nothing to analyse but the request's details; "" if there was
 }
 
 // gate is one step of the decision. It answers with an outcome and the reason
