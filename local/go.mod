@@ -30,6 +30,7 @@ require (
 )
 
 require (
+	cloud.google.com/go/maps v1.45.0 // indirect
 	github.com/fsnotify/fsnotify v1.6.0 // indirect
 	github.com/pulumi/pulumi-gcp/sdk/v7 v7.38.0 // indirect
 	golang.org/x/term v0.47.0 // indirect
@@ -42,7 +43,7 @@ require (
 	cloud.google.com/go/auth/oauth2adapt v0.3.1 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0
 	cloud.google.com/go/iam v1.14.0 // indirect
-	cloud.google.com/go/longrunning v1.3.0
+	cloud.google.com/go/longrunning v1.5.0
 	cloud.google.com/go/monitoring v1.30.0 // indirect
 	cloud.google.com/go/pubsub/v2 v2.6.2 // indirect
 	github.com/BurntSushi/toml v1.6.0 // indirect

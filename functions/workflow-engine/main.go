@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"time"
 
+	"ingestion.internal/shared/geocode"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
@@ -15,6 +17,10 @@ type config struct {
 	service.Config
 	Store store.Config
 	Stage pipeline.StageConfig
+
+	Geocoding         bool          `env:"GEOCODING_ENABLED"`
+	GeocodingTimeout  time.Duration `env:"GEOCODING_TIMEOUT" envDefault:"5s"`
+	GeocodingEndpoint string        `env:"GEOCODING_ENDPOINT"`
 }
 
 // Validate reports every value out of range.
@@ -29,6 +35,15 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	}
 	s.OnClose("database", db.Close)
 	s.WaitFor("database", db.Ping)
-	pipeline.NewRunner(db, &worker{}, nil, cfg.Stage).Mount(s.Router)
+	w := &worker{}
+	if cfg.Geocoding {
+		places, err := geocode.New(ctx, cfg.GeocodingEndpoint, cfg.GeocodingTimeout)
+		if err != nil {
+			return err
+		}
+		s.OnClose("geocoding", places.Close)
+		w.places = places
+	}
+	pipeline.NewRunner(db, w, nil, cfg.Stage).Mount(s.Router)
 	return nil
 }

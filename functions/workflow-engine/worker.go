@@ -29,6 +29,7 @@ type effect interface {
 // decision is committed when all of them have succeeded.
 type worker struct {
 	effects []effect
+	places  locator // nil where addresses are not looked up
 }
 
 var _ pipeline.Worker = (*worker)(nil)
@@ -38,7 +39,7 @@ func (*worker) Stage() topology.Stage { return topology.Workflow }
 
 // Work decides the request and completes it.
 func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, error) {
-	decision, err := decide(job)
+	decision, err := w.decide(ctx, job)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
@@ -65,7 +66,7 @@ func logDecision(ctx context.Context, request *store.Request, decision workflow.
 	slog.LogAttrs(ctx, slog.LevelInfo, "decided", facts...)
 }
 
-func decide(job pipeline.Job) (workflow.Decision, error) {
+func (w *worker) decide(ctx context.Context, job pipeline.Job) (workflow.Decision, error) {
 	request := job.Request
 	in := workflow.Input{SpamLikelihood: request.SpamLikelihood, PostalCode: request.PostalCode}
 	if len(request.Transcription) > 0 {
@@ -77,15 +78,16 @@ func decide(job pipeline.Job) (workflow.Decision, error) {
 	} else if request.CommunicationMode == store.ModePhoneCall {
 		in.MissingContent = "the call was not recorded" // it began at its analysis
 	}
-	decision := workflow.Decide(job.Office.Workflow, in)
+	var a analysis.Analysis
 	if len(request.Analysis) > 0 {
-		var a analysis.Analysis
 		if err := json.Unmarshal(request.Analysis, &a); err != nil {
 			return workflow.Decision{}, pipeline.Permanent(fmt.Errorf("ai_analysis: %w", err))
 		}
-		if a.ModelFallback != "" {
-			decision.Reasons = append(decision.Reasons, fmt.Sprintf("analysed with %s: %s is not available", a.Model, a.ModelFallback))
-		}
+	}
+	w.locate(ctx, job.Office.Workflow, request, &a, &in)
+	decision := workflow.Decide(job.Office.Workflow, in)
+	if a.ModelFallback != "" {
+		decision.Reasons = append(decision.Reasons, fmt.Sprintf("analysed with %s: %s is not available", a.Model, a.ModelFallback))
 	}
 	return decision, nil
 }

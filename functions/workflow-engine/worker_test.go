@@ -73,7 +73,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := decide(pipeline.Job{Request: &tc.request, Office: &store.Office{Workflow: area(t)}})
+			got, err := (&worker{}).decide(t.Context(), pipeline.Job{Request: &tc.request, Office: &store.Office{Workflow: area(t)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +83,7 @@ func TestDecide(t *testing.T) {
 		})
 	}
 	for _, request := range []store.Request{{Transcription: []byte(`[]`)}, {Analysis: []byte(`[]`)}} {
-		if _, err := decide(pipeline.Job{Request: &request, Office: &store.Office{}}); !fault.IsPermanent(err) {
+		if _, err := (&worker{}).decide(t.Context(), pipeline.Job{Request: &request, Office: &store.Office{}}); !fault.IsPermanent(err) {
 			t.Errorf("data of another shape: %v, want a permanent error", err)
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	apiCompute         = "compute.googleapis.com"
 	apiDNS             = "dns.googleapis.com"
 	apiCredentials     = "iamcredentials.googleapis.com"
+	apiGeocoding       = "geocoding-backend.googleapis.com"
 	apiIAM             = "iam.googleapis.com"
 	apiKMS             = "cloudkms.googleapis.com"
 	apiLogging         = "logging.googleapis.com"
@@ -42,7 +43,7 @@ func (p *program) registerAPIs() error {
 		apiServiceControl, apiServiceManage, apiSpanner, apiStorage, apiTasks,
 	}
 	for _, w := range catalog {
-		apis = append(apis, w.apis...)
+		apis = append(apis, w.calls(p.cfg)...)
 	}
 	if p.cfg.Deployer.Repository != "" {
 		apis = append(apis, apiCredentials, apiTokens)

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,7 @@ type workload struct {
 	configRoles    []string         // on the bucket of the tenant manifest
 	projectRoles   []string         // on the project, for APIs without resources of their own
 	apis           []string         // those it calls, beyond what its grants are on
+	optionalAPIs   func(*Config) []string
 	env            []func(*program) env
 }
 
@@ -91,7 +93,9 @@ var catalog = []workload{
 		name:  topology.WorkflowEngine,
 		size:  Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
 		stage: topology.Workflow,
-		env:   []func(*program) env{tenantEnv},
+		env:   []func(*program) env{tenantEnv, geocodingEnv},
+
+		optionalAPIs: geocodingAPIs,
 	},
 	{
 		name:       topology.Sweeper,
@@ -119,6 +123,14 @@ func find(name string) *workload {
 		}
 	}
 	return nil
+}
+
+// calls are the APIs that w calls in a stack of this config.
+func (w *workload) calls(c *Config) []string {
+	if w.optionalAPIs == nil {
+		return w.apis
+	}
+	return slices.Concat(w.apis, w.optionalAPIs(c))
 }
 
 // names lists the workloads in the catalogue's order.

@@ -51,6 +51,7 @@ type Config struct {
 	Limits    LimitsConfig                   `json:"limits"`
 	Speech    SpeechConfig                   `json:"speech"`
 	Gemini    GeminiConfig                   `json:"gemini"`
+	Geocoding GeocodingConfig                `json:"geocoding"`
 
 	Deployer     DeployerConfig     `json:"deployer"`
 	Organization OrganizationConfig `json:"organization"`
@@ -157,6 +158,7 @@ type Endpoints struct {
 	Storage                string   `json:"storage"`
 	Speech                 string   `json:"speech"`
 	VertexAI               string   `json:"vertexAi"`
+	Geocoding              string   `json:"geocoding"`
 	CallRailAPI            string   `json:"callrailApi"`
 	CallRailRecordingHosts []string `json:"callrailRecordingHosts"`
 	SpannerEmulator        string   `json:"spannerEmulator"` // host:port
@@ -217,6 +219,7 @@ func defaults() *Config {
 		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxRecordingBytes: 512 << 20},
 		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
 		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
+		Geocoding: GeocodingConfig{Timeout: seconds(5)},
 	}
 	c.Deployer.Branch = "main"
 	for _, stage := range topology.Stages {
@@ -372,6 +375,7 @@ func (c *Config) validate(errs *problems) {
 	c.Spanner.validate(errs)
 	c.Audio.validate(errs)
 	c.Budget.validate(errs)
+	c.Geocoding.validate(c.Services[topology.WorkflowEngine].Timeout, errs)
 	c.Keys.validate(c, errs)
 	c.Exports.validate(errs)
 	c.Deployer.validate(errs)

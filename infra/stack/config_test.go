@@ -134,6 +134,18 @@ func TestMistakes(t *testing.T) {
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "Company"`,
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "LastName"`,
 		}},
+		{"geocoding is off", func(t *testing.T, s *settings) {
+			delete(s.values, "ingestion:geocoding")
+			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+				tenants["summit-remodeling"].(map[string]any)["offices"].(map[string]any)["boulder"].(map[string]any)["workflow"] =
+					map[string]any{"service_area": map[string]any{"validation_method": "geocode"}}
+			})
+		}, []string{
+			"ingestion:tenants.boost-marketing.workflow.service_area.validation_method: geocode needs ingestion:geocoding.enabled",
+			"ingestion:tenants.summit-remodeling.offices.boulder.workflow.service_area.validation_method: geocode needs ingestion:geocoding.enabled",
+		}},
+		{"geocoding's timeout", set("geocoding", "", "timeout", "16s"), []string{"ingestion:geocoding.timeout: must be at most half of services.workflow-engine.timeout, 30s"}},
+		{"geocoding's least timeout", set("geocoding", "", "timeout", "999ms"), []string{"ingestion:geocoding.timeout: must be at least 1s"}},
 		{"audio locks", set("audio", "", "lockRetention", true),
 			[]string{"ingestion:audio.lockRetention: needs retentionDays", "ingestion:audio.forceDestroy: cannot go"}},
 		{"CPU and memory", set("services", "audio-processor", "memory", "1Gi"),

@@ -175,7 +175,7 @@ func (p *program) registerService(w *workload) error {
 			VpcAccess:  p.serviceNetwork(w),
 			Containers: cloudrunv2.ServiceTemplateContainerArray{container},
 		},
-	}, p.needs(apiRun), p.needs(w.apis...), p.afterKey(runKey), p.networkReady(), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.sync}))
+	}, p.needs(apiRun), p.needs(w.calls(p.cfg)...), p.afterKey(runKey), p.networkReady(), pulumi.DependsOn(p.grants[w.name]), pulumi.DependsOn([]pulumi.Resource{p.sync}))
 	p.services[w.name] = service
 	return err
 }

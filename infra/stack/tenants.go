@@ -64,6 +64,7 @@ func (c *Config) validateTenants(errs *problems) {
 			own = workflow.Default()
 		}
 		checkMapping(own.CRMIntegration, path, errs)
+		c.checkMethod(own.ServiceArea, path, errs)
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			officePath := path + ".offices." + officeID
@@ -85,8 +86,13 @@ func (c *Config) validateTenants(errs *problems) {
 			}
 			if merged, err := workflow.Merge(own, o.Workflow, officePath+".workflow"); err != nil {
 				errs.addAll(err)
-			} else if o.changesCRM() {
-				checkMapping(merged.CRMIntegration, officePath, errs)
+			} else {
+				if o.Workflow["crm_integration"] != nil { // else its tenant's, checked with the tenant
+					checkMapping(merged.CRMIntegration, officePath, errs)
+				}
+				if o.Workflow["service_area"] != nil {
+					c.checkMethod(merged.ServiceArea, officePath, errs)
+				}
 			}
 		}
 	}
@@ -102,10 +108,6 @@ func checkMapping(c workflow.CRMIntegration, path string, errs *problems) {
 		errs.addAll(fmt.Errorf("%s.workflow.crm_integration.%w", path, err))
 	}
 }
-
-// changesCRM reports whether an office has CRM settings of its own: its
-// tenant's are checked with the tenant.
-func (o OfficeConfig) changesCRM() bool { return o.Workflow["crm_integration"] != nil }
 
 func (o OfficeConfig) hasCallRail() bool {
 	return o.CallRailCompanyID != "" || o.CallRailCompanyResourceID != ""

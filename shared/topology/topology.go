@@ -111,8 +111,10 @@ const (
 	EnvSpeechModel         = "SPEECH_TO_TEXT_MODEL"        // "chirp_3"
 	EnvSpeechLanguage      = "SPEECH_TO_TEXT_LANGUAGE"     // BCP-47
 	EnvGeminiModel         = "GEMINI_MODEL"
-	EnvTenantsManifest     = "TENANTS_MANIFEST" // gs://bucket/object, see package tenant
-	EnvLogLevel            = "LOG_LEVEL"        // debug, info, warn, error
+	EnvGeocoding           = "GEOCODING_ENABLED" // "true" where addresses may be looked up
+	EnvGeocodingTimeout    = "GEOCODING_TIMEOUT" // Go duration, of one look-up with its retries
+	EnvTenantsManifest     = "TENANTS_MANIFEST"  // gs://bucket/object, see package tenant
+	EnvLogLevel            = "LOG_LEVEL"         // debug, info, warn, error
 )
 
 // Endpoint overrides. Each is empty in the cloud, where the official client's
@@ -124,6 +126,7 @@ const (
 	EnvStorageEndpoint       = "STORAGE_ENDPOINT"
 	EnvSpeechEndpoint        = "SPEECH_ENDPOINT"
 	EnvVertexEndpoint        = "VERTEX_AI_ENDPOINT"
+	EnvGeocodingEndpoint     = "GEOCODING_ENDPOINT"
 	EnvCallRailAPIURL        = "CALLRAIL_API_URL"         // default https://api.callrail.com
 	EnvCallRailRecordingHost = "CALLRAIL_RECORDING_HOSTS" // comma list: host, *.suffix, or a literal ip:port that may be private
 	EnvSpannerEmulator       = "SPANNER_EMULATOR_HOST"    // read by the Spanner client itself

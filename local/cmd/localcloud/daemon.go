@@ -34,6 +34,7 @@ import (
 	"ingestion.internal/local/provider"
 	"ingestion.internal/local/standin/callrail"
 	"ingestion.internal/local/standin/fault"
+	"ingestion.internal/local/standin/geocoding"
 	"ingestion.internal/local/standin/speech"
 	"ingestion.internal/local/standin/vertexai"
 	"ingestion.internal/shared/topology"
@@ -59,6 +60,7 @@ var preferredPorts = map[string]int{
 	"speech":         8788,
 	"vertexai":       8789,
 	"callrail":       8790,
+	"geocoding":      8799,
 	"firstCloudRun":  8800, // one each from here on
 	"lastOfCloudRun": 8819,
 }
@@ -145,6 +147,8 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	c.callrail = callrail.New(callrail.Config{Authorize: c.callrailKey})
 	speechServer := speech.New(speech.Config{IAM: policy, Identity: ids, ReadObject: c.readObject(policy)})
 	vertex := vertexai.New(vertexai.Config{IAM: policy, Identity: ids})
+	geocoder := geocoding.New(geocoding.Config{Identity: ids})
+	c.faults["geocoding"] = geocoder.Faults
 	c.faults["callrail"], c.faults["speech"], c.faults["vertexai"] = c.callrail.Faults, speechServer.Faults, vertex.Faults
 
 	// The storage service writes its own address into what it answers, so it
@@ -160,6 +164,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 		{"identity", ids.JWKS()},
 		{"speech", speechServer},
 		{"vertexai", vertex},
+		{"geocoding", geocoder},
 		{"callrail", c.callrail},
 	} {
 		if err := serve(s.name, s.handler); err != nil {
@@ -356,6 +361,7 @@ func (c *localCloud) endpoints() ([]byte, error) {
 		"storage":                c.addresses["storage"],
 		"speech":                 c.addresses["speech"],
 		"vertexAi":               c.addresses["vertexai"],
+		"geocoding":              c.addresses["geocoding"],
 		"callrailApi":            c.addresses["callrail"],
 		"callrailRecordingHosts": []string{callrailHost},
 		"spannerEmulator":        c.addresses["spanner"],

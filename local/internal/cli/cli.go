@@ -204,7 +204,7 @@ pulumi -s local needs.`,
 	},
 	{
 		Name: "fault", Args: "<stand-in> <mode|clear>", MinArgs: 2, MaxArgs: 2, Summary: "make a stand-in misbehave, or behave again",
-		Long: `Tells a stand-in (callrail, speech, vertexai) to fail, rate-limit, stall or
+		Long: `Tells a stand-in (callrail, speech, vertexai, geocoding) to fail, rate-limit, stall or
 answer nonsense, for the next --count requests or until it is cleared.`,
 		Examples: []string{"fault speech fail --count 2", "fault vertexai nonsense", "fault vertexai clear"},
 		flags: func(fs *flag.FlagSet, o *Options) {
