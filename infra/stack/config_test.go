@@ -134,6 +134,29 @@ func TestMistakes(t *testing.T) {
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "Company"`,
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "LastName"`,
 		}},
+		{"mistakes in several sections", func(t *testing.T, s *settings) {
+			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+				boost := tenants["boost-marketing"].(map[string]any)
+				boost["workflow"] = map[string]any{
+					"crm_integration":     map[string]any{"provider": "hubspot", "field_mapping": map[string]any{"nickname": "firstname"}},
+					"email_notifications": map[string]any{"enabled": true},
+					"service_area":        map[string]any{"enabled": true, "buffer_miles": -1},
+					"spam":                map[string]any{},
+				}
+				// Nothing is said of what the tenant would complete.
+				boost["offices"].(map[string]any)["main"].(map[string]any)["workflow"] = map[string]any{
+					"email_notifications": map[string]any{"conditions": map[string]any{"min_lead_score": 10}},
+					"validation":          map[string]any{"spam_detection": map[string]any{"confidence_threshold": 101}},
+				}
+			})
+		}, []string{
+			`ingestion:tenants.boost-marketing.workflow.crm_integration.field_mapping["nickname"]: unknown field`,
+			"ingestion:tenants.boost-marketing.workflow.email_notifications.recipients: must list at least one",
+			"ingestion:tenants.boost-marketing.workflow.service_area.buffer_miles: must be 0 to 500",
+			"ingestion:tenants.boost-marketing.workflow.service_area.allowed_areas: must list at least one",
+			"ingestion:tenants.boost-marketing.workflow.spam: unknown field",
+			"ingestion:tenants.boost-marketing.offices.main.workflow.validation.spam_detection.confidence_threshold: must be 0 to 100",
+		}},
 		{"geocoding is off", func(t *testing.T, s *settings) {
 			delete(s.values, "ingestion:geocoding")
 			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {

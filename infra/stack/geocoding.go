@@ -52,6 +52,6 @@ func geocodingEnv(p *program) env {
 // off.
 func (c *Config) checkMethod(area workflow.ServiceArea, path string, errs *problems) {
 	if area.ValidationMethod == workflow.MethodGeocode && !c.Geocoding.Enabled {
-		errs.add(path+".workflow.service_area.validation_method", "geocode needs ingestion:geocoding.enabled, which is off in this stack")
+		errs.add(path+".validation_method", "geocode needs ingestion:geocoding.enabled, which is off in this stack")
 	}
 }

@@ -58,13 +58,7 @@ func (c *Config) validateTenants(errs *problems) {
 		if len(t.Offices) == 0 {
 			errs.add(path+".offices", "must have at least one office")
 		}
-		own, err := workflow.Merge(workflow.Default(), t.Workflow, path+".workflow")
-		if err != nil {
-			errs.addAll(err)
-			own = workflow.Default()
-		}
-		checkMapping(own.CRMIntegration, path, errs)
-		c.checkMethod(own.ServiceArea, path, errs)
+		own, broken := c.checkWorkflow(workflow.Default(), t.Workflow, nil, path, errs)
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			officePath := path + ".offices." + officeID
@@ -84,18 +78,37 @@ func (c *Config) validateTenants(errs *problems) {
 					errs.add(path+".secrets.callrailApiKey", "must be set: office %s has a CallRail company", officeID)
 				}
 			}
-			if merged, err := workflow.Merge(own, o.Workflow, officePath+".workflow"); err != nil {
-				errs.addAll(err)
-			} else {
-				if o.Workflow["crm_integration"] != nil { // else its tenant's, checked with the tenant
-					checkMapping(merged.CRMIntegration, officePath, errs)
-				}
-				if o.Workflow["service_area"] != nil {
-					c.checkMethod(merged.ServiceArea, officePath, errs)
-				}
-			}
+			c.checkWorkflow(own, o.Workflow, broken, officePath, errs)
 		}
 	}
+}
+
+// checkWorkflow lays override over base, section by section, so that a mistake
+// in one hides none in another. It returns the result without the sections
+// that have mistakes, and these: what an office has in a section that is
+// broken at its tenant (the skipped ones) cannot be judged.
+func (c *Config) checkWorkflow(base workflow.Config, override raw, skipped []string, path string, errs *problems) (workflow.Config, []string) {
+	broken := slices.Clone(skipped)
+	path += ".workflow"
+	for _, section := range slices.Sorted(maps.Keys(override)) {
+		if slices.Contains(skipped, section) {
+			continue
+		}
+		merged, err := workflow.Merge(base, map[string]any{section: override[section]}, path)
+		if err != nil {
+			errs.addAll(err)
+			broken = append(broken, section)
+			continue
+		}
+		base = merged
+		switch section {
+		case "crm_integration":
+			checkMapping(merged.CRMIntegration, path+"."+section, errs)
+		case "service_area":
+			c.checkMethod(merged.ServiceArea, path+"."+section, errs)
+		}
+	}
+	return base, broken
 }
 
 // checkMapping checks that a provider takes what a workflow maps to it. A
@@ -105,7 +118,7 @@ func checkMapping(c workflow.CRMIntegration, path string, errs *problems) {
 		return
 	}
 	for _, err := range crm.Check(c.FieldMapping, c.Provider) {
-		errs.addAll(fmt.Errorf("%s.workflow.crm_integration.%w", path, err))
+		errs.addAll(fmt.Errorf("%s.%w", path, err))
 	}
 }
 

@@ -268,16 +268,16 @@ func (n *node) checkList(list []any, path string, fail report) {
 	}
 	seen := map[string]int{} // lists are of strings; other entries are errors already
 	for i, item := range list {
-		place := fmt.Sprintf("%s[%d]", path, i)
+		place := func() string { return fmt.Sprintf("%s[%d]", path, i) } // rarely needed, in lists that may be long
 		if s, ok := item.(string); ok && n.UniqueItems {
 			if first, ok := seen[s]; ok {
-				fail(place, "%.80q is already in the list, at [%d]", s, first)
+				fail(place(), "%.80q is already in the list, at [%d]", s, first)
 				continue
 			}
 			seen[s] = i
 		}
-		if n.Items != nil {
-			n.Items.check(item, place, fail)
+		if n.Items != nil && !n.Items.valid(item) {
+			n.Items.check(item, place(), fail)
 		}
 	}
 }
