@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"ingestion.internal/local/internal/price"
 )
 
 // Resource is one resource as the program registers it.
@@ -38,6 +40,7 @@ type Summary struct {
 	Types        map[string]int `json:"types"`   // number of resources, by short type
 	Tenants      map[string]int `json:"tenants"` // number of resources, by tenant id
 	Components   []Component    `json:"components"`
+	Standing     Standing       `json:"standing"`     // what it costs while nobody uses it
 	Budgets      []string       `json:"budgets"`      // amounts a month at which cost is reported
 	Placeholders []string       `json:"placeholders"` // config paths of secrets that a placeholder stood in for
 }
@@ -53,6 +56,18 @@ type Entry struct {
 	Type      string `json:"type"` // without the module said twice: cloudtasks.Queue
 	Name      string `json:"name"`
 	Protected bool   `json:"protected,omitempty"`
+	// Cost is absent where the resource costs nothing, as far as is known.
+	Cost *price.Cost `json:"cost,omitempty"`
+}
+
+// Standing sums the list prices of what costs the same whether it is used or
+// not, in US dollars a month.
+type Standing struct {
+	Monthly     float64 `json:"monthly"`
+	Unconfirmed float64 `json:"unconfirmed"` // the part of it whose price is unconfirmed
+	// Elsewhere names what the stack needs, does not make, and so does not
+	// count.
+	Elsewhere []string `json:"elsewhere,omitempty"`
 }
 
 const tenantType = "ingestion:tenant:Tenant"
@@ -82,7 +97,18 @@ func Summarize(s Stack) Summary {
 		if r.Type == "gcp:billing/budget:Budget" {
 			sum.Budgets = append(sum.Budgets, str(r.Inputs, "amount", "specifiedAmount", "units"))
 		}
-		groups[name] = append(groups[name], Entry{Type: typ, Name: r.Name, Protected: r.Protect})
+		entry := Entry{Type: typ, Name: r.Name, Protected: r.Protect}
+		if cost, ok := price.Of(r.Type, r.Inputs); ok {
+			entry.Cost = &cost
+			sum.Standing.Monthly += cost.Monthly
+			if cost.Unconfirmed {
+				sum.Standing.Unconfirmed += cost.Monthly
+			}
+		}
+		groups[name] = append(groups[name], entry)
+	}
+	if sum.Types["spanner.Database"] > 0 && sum.Types["spanner.Instance"] == 0 {
+		sum.Standing.Elsewhere = append(sum.Standing.Elsewhere, "the Spanner instance")
 	}
 	slices.SortFunc(sum.Budgets, func(a, b string) int { return len(a) - len(b) + strings.Compare(a, b) })
 	for _, name := range slices.SortedFunc(maps.Keys(groups), tenantsLast) {

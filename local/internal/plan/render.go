@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"ingestion.internal/local/internal/price"
 )
 
 // Text writes a summary for people at a terminal.
@@ -17,11 +19,7 @@ func Text(w io.Writer, s Summary) error {
 		fmt.Fprintf(&b, "%s\n", c.Name)
 		t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
 		for _, r := range c.Resources {
-			mark := ""
-			if r.Protected {
-				mark = "\tprotected"
-			}
-			fmt.Fprintf(t, "  %s\t%s%s\n", r.Type, r.Name, mark)
+			fmt.Fprintln(t, strings.TrimRight(fmt.Sprintf("  %s\t%s\t%s", r.Type, r.Name, strings.Join(r.remarks(), ", ")), "\t"))
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -76,11 +74,7 @@ Every arrow but those of schedules and queues is a grant of the program; what ha
 	for _, c := range sum.Components {
 		fmt.Fprintf(&b, "\n### %s\n\n", c.Name)
 		for _, r := range c.Resources {
-			mark := ""
-			if r.Protected {
-				mark = ", protected"
-			}
-			fmt.Fprintf(&b, "- %s `%s`%s\n", r.Type, r.Name, mark)
+			fmt.Fprintf(&b, "- %s\n", strings.Join(append([]string{fmt.Sprintf("%s `%s`", r.Type, r.Name)}, r.remarks()...), ", "))
 		}
 	}
 	return b.String()
@@ -104,10 +98,32 @@ func tenants(s Summary) string {
 	return "resources of each: " + strings.Join(parts, ", ")
 }
 
-// costs says what is known of costs, which is what the stack's budgets say.
-func costs(s Summary) string {
-	if len(s.Budgets) == 0 {
-		return "no budget is set (ingestion:budget)"
+// remarks are what is said of a resource behind its name.
+func (e Entry) remarks() []string {
+	var all []string
+	if e.Protected {
+		all = append(all, "protected")
 	}
-	return "reported when a month comes to " + strings.Join(s.Budgets, " and to ") + ", in the billing account's currency"
+	if e.Cost != nil {
+		if said := e.Cost.String(); said != "" {
+			all = append(all, said)
+		}
+	}
+	return all
+}
+
+// costs says what a stack costs that nobody uses, and what its budgets say.
+func costs(s Summary) string {
+	said := price.Dollars(s.Standing.Monthly) + " a month while nobody uses it"
+	if s.Standing.Unconfirmed > 0 {
+		said += ", " + price.Dollars(s.Standing.Unconfirmed) + " of it by unconfirmed prices"
+	}
+	if len(s.Standing.Elsewhere) > 0 {
+		said += ", without " + strings.Join(s.Standing.Elsewhere, " and ") + ", not this stack's"
+	}
+	said += "; US list prices before free tiers, see the package local/internal/price; "
+	if len(s.Budgets) == 0 {
+		return said + "no budget is set (ingestion:budget)"
+	}
+	return said + "reported when a month comes to " + strings.Join(s.Budgets, " and to ") + ", in the billing account's currency"
 }
