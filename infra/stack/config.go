@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"reflect"
 	"regexp"
 	"slices"
@@ -363,6 +364,12 @@ var (
 
 // validate adds everything that is wrong with c to errs.
 func (c *Config) validate(errs *problems) {
+	if c.Project != "" && !projectID.MatchString(c.Project) {
+		errs.add("gcp:project", "must be the id of a project (6-30 of a-z, 0-9, -), not %q", c.Project)
+	}
+	if c.Region != "" && !regionName.MatchString(c.Region) {
+		errs.add("gcp:region", "must be a region such as us-central1, not %q", c.Region)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		errs.add("ingestion:logLevel", "must be debug, info, warn or error, not %q", c.LogLevel)
 	}
@@ -418,6 +425,15 @@ func (c *Config) validate(errs *problems) {
 	if c.Limits.MaxRecordingBytes < 1<<20 {
 		errs.add("ingestion:limits.maxRecordingBytes", "must be at least %d", 1<<20)
 	}
+	if c.Image.Base != "" {
+		if err := checkBase(c.Image.Base); err != nil {
+			errs.add("ingestion:image.base", "%v", err)
+		}
+	}
+	c.Endpoints.validate(errs)
+	if l := c.Speech.Language; l != "" && !languageTag.MatchString(l) {
+		errs.add("ingestion:speech.language", "must be a BCP-47 tag such as en-US, not %q", l)
+	}
 	for path, value := range map[string]string{
 		"ingestion:speech.location": c.Speech.Location,
 		"ingestion:speech.model":    c.Speech.Model,
@@ -434,6 +450,28 @@ func (c *Config) validate(errs *problems) {
 		errs.add("ingestion:speech.location", "chirp_3 is not served from %s; use us or eu", c.Speech.Location)
 	}
 	c.validateTenants(errs)
+}
+
+// validate checks addresses. Those of the environment are laid over the
+// config's, so a mistake may be in either; see [EndpointsEnv].
+func (e Endpoints) validate(errs *problems) {
+	const path = "ingestion:endpoints"
+	for _, api := range []struct{ name, address string }{
+		{"cloudTasks", e.CloudTasks}, {"secretManager", e.SecretManager}, {"storage", e.Storage},
+		{"speech", e.Speech}, {"vertexAi", e.VertexAI}, {"callrailApi", e.CallRailAPI},
+	} {
+		if api.address == "" {
+			continue
+		}
+		if err := checkURL(api.address); err != nil {
+			errs.add(path+"."+api.name, "%v", err)
+		}
+	}
+	if e.SpannerEmulator != "" {
+		if _, _, err := net.SplitHostPort(e.SpannerEmulator); err != nil {
+			errs.add(path+".spannerEmulator", "must be host:port, not %q", e.SpannerEmulator)
+		}
+	}
 }
 
 func (s SpannerConfig) validate(errs *problems) {

@@ -86,6 +86,13 @@ func TestMistakes(t *testing.T) {
 		want   []string // prefixes
 	}{
 		{"no project", func(_ *testing.T, s *settings) { delete(s.values, "gcp:project") }, []string{"gcp:project: must be set"}},
+		{"project", func(_ *testing.T, s *settings) { s.set("gcp:project", "mine") }, []string{"gcp:project: must be the id of a project"}},
+		{"region", func(_ *testing.T, s *settings) { s.set("gcp:region", "us") }, []string{"gcp:region: must be a region"}},
+		{"bucket", set("audio", "", "bucket", "google-audio"), []string{"ingestion:audio.bucket: must not begin with goog"}},
+		{"base without digest", set("image", "", "base", "gcr.io/distroless/static:latest"), []string{"ingestion:image.base: must be an image by digest"}},
+		{"language", set("speech", "", "language", "english"), []string{"ingestion:speech.language: must be a BCP-47 tag"}},
+		{"endpoints", set("endpoints", "", "speech", "us-speech.googleapis.com"), []string{"ingestion:endpoints.speech: must be a URL"}},
+		{"emulator", set("endpoints", "", "spannerEmulator", "localhost"), []string{"ingestion:endpoints.spannerEmulator: must be host:port"}},
 		{"log level", func(_ *testing.T, s *settings) { s.set("ingestion:logLevel", "loud") }, []string{"ingestion:logLevel: must be"}},
 		{"protection", func(_ *testing.T, s *settings) { s.set("ingestion:protect", "yes") }, []string{"ingestion:protect: must be true or false", "ingestion:audio.forceDestroy: must be false"}},
 		{"recordings of a stack that is not disposable", func(_ *testing.T, s *settings) { s.set("ingestion:protect", true) },

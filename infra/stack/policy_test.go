@@ -104,6 +104,95 @@ func TestGrantsAreNarrow(t *testing.T) {
 	})
 }
 
+// roles are the predefined roles that the platform grants, each with what for.
+// They are Google's: https://cloud.google.com/iam/docs/roles-permissions. One
+// that is not here is either misspelt or new, and then to be thought about.
+var roles = map[string]string{
+	"roles/aiplatform.user":                      "models have no resource to grant on",
+	"roles/cloudkms.cryptoKeyEncrypterDecrypter": "service agents use keys",
+	"roles/cloudtasks.enqueuer":                  "on one queue",
+	"roles/iam.serviceAccountUser":               "who enqueues hands the tasks' account on",
+	"roles/run.invoker":                          "on one service",
+	"roles/secretmanager.secretAccessor":         "on one secret, or by prefix",
+	"roles/spanner.databaseUser":                 "on the database",
+	"roles/speech.client":                        "recognisers have no resource to grant on",
+	"roles/storage.objectCreator":                "on one bucket",
+	"roles/storage.objectViewer":                 "on one bucket",
+}
+
+func TestRolesExist(t *testing.T) {
+	custom := regexp.MustCompile(`^projects/[^/]+/roles/[a-zA-Z0-9_.]{3,64}$`)
+	granted := map[string]bool{}
+	policy(t, func(o outcome, _ *settings, broken func(string, ...any)) {
+		for _, r := range o.resources {
+			role, ok := field(r, "role").(string)
+			if !ok || custom.MatchString(role) {
+				continue
+			}
+			granted[role] = true
+			if roles[role] == "" {
+				broken("%s grants %s; if Google has such a role, say in roles what it is for", r.key(), role)
+			}
+		}
+	})
+	for role := range roles {
+		if !granted[role] {
+			t.Errorf("%s is granted nowhere", role)
+		}
+	}
+}
+
+// formats are the names and ids that the APIs accept, by type and property.
+// The pages are those of each API's create method.
+var formats = map[string]string{
+	"gcp:apigateway/api:Api apiId":                                             `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`,
+	"gcp:apigateway/apiConfig:ApiConfig apiConfigId":                           `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`,
+	"gcp:apigateway/gateway:Gateway gatewayId":                                 `[a-z]([a-z0-9-]{0,47}[a-z0-9])?`,
+	"gcp:artifactregistry/repository:Repository repositoryId":                  `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`,
+	"gcp:cloudrunv2/job:Job name":                                              `[a-z]([a-z0-9-]{0,47}[a-z0-9])?`,
+	"gcp:cloudrunv2/service:Service name":                                      `[a-z]([a-z0-9-]{0,47}[a-z0-9])?`,
+	"gcp:cloudscheduler/job:Job name":                                          `[A-Za-z0-9_-]{1,500}`,
+	"gcp:cloudtasks/queue:Queue name":                                          `[A-Za-z0-9-]{1,100}`,
+	"gcp:iam/workloadIdentityPool:WorkloadIdentityPool workloadIdentityPoolId": `[a-z0-9-]{4,32}`,
+	"gcp:kms/cryptoKey:CryptoKey name":                                         `[A-Za-z0-9_-]{1,63}`,
+	"gcp:kms/keyRing:KeyRing name":                                             `[A-Za-z0-9_-]{1,63}`,
+	"gcp:logging/metric:Metric name":                                           `[A-Za-z0-9_.,+!*',()%/-]{1,100}`,
+	"gcp:logging/projectSink:ProjectSink name":                                 `[A-Za-z0-9_.-]{1,100}`,
+	"gcp:projects/iAMCustomRole:IAMCustomRole roleId":                          `[A-Za-z0-9_.]{3,64}`,
+	"gcp:secretmanager/secret:Secret secretId":                                 `[A-Za-z0-9_-]{1,255}`,
+	"gcp:serviceaccount/account:Account accountId":                             `[a-z][a-z0-9-]{4,28}[a-z0-9]`,
+	"gcp:spanner/database:Database name":                                       `[a-z][a-z0-9_-]{0,28}[a-z0-9]`,
+	"gcp:spanner/instance:Instance name":                                       `[a-z][a-z0-9-]{0,62}[a-z0-9]`,
+	"gcp:storage/bucket:Bucket name":                                           `[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9]`,
+}
+
+// TestNames: names that no config chooses are right too. Everything in Compute
+// Engine follows one rule, https://cloud.google.com/compute/docs/naming-resources.
+func TestNames(t *testing.T) {
+	policy(t, func(o outcome, _ *settings, broken func(string, ...any)) {
+		checked := 0
+		for _, r := range o.resources {
+			for _, property := range []string{"name", "accountId", "secretId", "apiId", "apiConfigId", "gatewayId", "repositoryId", "roleId", "workloadIdentityPoolId"} {
+				format := formats[r.Type+" "+property]
+				if strings.HasPrefix(r.Type, "gcp:compute/") && property == "name" {
+					format = `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`
+				}
+				value, ok := field(r, property).(string)
+				if format == "" || !ok {
+					continue
+				}
+				checked++
+				if !regexp.MustCompile("^" + format + "$").MatchString(value) {
+					broken("%s: %s is %q, want %s", r.key(), property, value, format)
+				}
+			}
+		}
+		if checked < 30 {
+			broken("only %d names found", checked)
+		}
+	})
+}
+
 // TestWorkloadsHaveTheirOwnAccount: what one may, another may not; and a
 // service takes requests from nowhere else, and not before it is ready.
 func TestWorkloadsHaveTheirOwnAccount(t *testing.T) {

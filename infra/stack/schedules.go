@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"regexp"
 	"time"
 
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudscheduler"
@@ -23,17 +22,13 @@ type ScheduleConfig struct {
 	Paused   bool   `json:"paused"`
 }
 
-// cronFields are five fields of unix cron. Whether a number is in its field's
-// range is left to the API.
-var cronFields = regexp.MustCompile(`^([0-9A-Za-z*/,-]+ ){4}[0-9A-Za-z*/,-]+$`)
-
 func (c ScheduleConfig) validate(path string, w *workload, errs *problems) {
 	if w == nil || w.schedule == nil {
 		errs.add(path, "no such schedule; scheduled services are those with one in the catalogue")
 		return
 	}
-	if !cronFields.MatchString(c.Cron) {
-		errs.add(path+".cron", "must be five fields of unix cron, such as */5 * * * *, not %q", c.Cron)
+	if err := checkCron(c.Cron); err != nil {
+		errs.add(path+".cron", "%v", err)
 	}
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" {
 		errs.add(path+".timeZone", "must be an IANA time zone such as Etc/UTC, not %q", c.TimeZone)

@@ -40,8 +40,10 @@ func (c ExportsConfig) validate(errs *problems) {
 
 // validateBucket checks what buckets have in common.
 func validateBucket(path, name string, softDeleteDays int, errs *problems) {
-	if name != "" && !bucketName.MatchString(name) {
-		errs.add(path+".bucket", "must be a bucket name (3-63 of a-z, 0-9, -, _, .), not %q", name)
+	if name != "" {
+		if err := checkBucket(name); err != nil {
+			errs.add(path+".bucket", "%v", err)
+		}
 	}
 	if softDeleteDays != 0 && (softDeleteDays < 7 || softDeleteDays > 90) {
 		errs.add(path+".softDeleteDays", "must be 0 or 7 to 90, not %d", softDeleteDays)

@@ -443,6 +443,14 @@ func (r Runtime) gateway() Kind {
 // schedule is a Cloud Scheduler job. A paused one is kept and not run.
 func (r Runtime) schedule() Kind {
 	id := located("region", "jobs", "name")
+	parse := func(in Object) (*cloudschedulerapi.Job, error) {
+		spec := &cloudschedulerapi.Job{}
+		if err := decode(without(in, "project", "region", "name", "paused"), spec); err != nil {
+			return nil, err
+		}
+		spec.Name = id(in)
+		return spec, nil
+	}
 	put := func(in Object) (Object, error) {
 		state := "PAUSED"
 		if paused, _ := in["paused"].(bool); paused {
@@ -450,11 +458,10 @@ func (r Runtime) schedule() Kind {
 				return nil, err
 			}
 		} else {
-			spec := &cloudschedulerapi.Job{}
-			if err := decode(without(in, "project", "region", "name", "paused"), spec); err != nil {
+			spec, err := parse(in)
+			if err != nil {
 				return nil, err
 			}
-			spec.Name = id(in)
 			made, err := r.Scheduler.Put(spec)
 			if err != nil {
 				return nil, err
@@ -468,6 +475,20 @@ func (r Runtime) schedule() Kind {
 		Required: []string{"name", "schedule", "httpTarget", "httpTarget.uri"}, Replace: []string{"name", "project", "region"},
 		Computed: []string{"state"}, Volatile: []string{"state"},
 		Normalize: inRegion("region"),
+		// The target is known after an update only; what is wrong with the rest
+		// need not wait for that.
+		Validate: func(in Object, _ map[string]bool) []Failure {
+			if str(in, "name") == "" || str(in, "schedule") == "" {
+				return nil // said as missing, or not known
+			}
+			in = clone(in)
+			in["httpTarget"] = Object{"uri": "https://unknown.invalid"}
+			spec, err := parse(in)
+			if err == nil {
+				err = scheduler.Validate(spec)
+			}
+			return failed("schedule", err)
+		},
 		Create: func(_ context.Context, in Object) (string, Object, error) {
 			out, err := put(in)
 			return id(in), out, err

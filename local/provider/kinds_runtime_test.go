@@ -280,3 +280,32 @@ func TestServiceFailures(t *testing.T) {
 		t.Errorf("failures in a preview (-want +got):\n%s", diff)
 	}
 }
+
+func TestScheduleIsRefusedBeforeItIsMade(t *testing.T) {
+	t.Parallel()
+	kind := Runtime{}.schedule()
+	job := func(change Object) Object {
+		in := Object{"name": "sweeper", "project": "p", "region": "us-central1", "schedule": "*/5 * * * *", "timeZone": "Etc/UTC", "attemptDeadline": "120s", "httpTarget": Object{"oauthToken": Object{}}}
+		for name, v := range change {
+			in[name] = v
+		}
+		return in
+	}
+	for name, tt := range map[string]struct {
+		in    Object
+		wrong string // part of what is said, "" = nothing
+	}{
+		"right":              {job(nil), ""},
+		"not known yet":      {job(Object{"schedule": nil}), ""},
+		"cron":               {job(Object{"schedule": "61 * * * *"}), `schedule "61 * * * *"`},
+		"zone":               {job(Object{"timeZone": "Mars/Base"}), "timeZone"},
+		"deadline":           {job(Object{"attemptDeadline": "1h"}), "attemptDeadline"},
+		"retries":            {job(Object{"retryConfig": Object{"retryCount": 9.0}}), "retryCount"},
+		"characters in name": {job(Object{"name": "a b"}), "name"},
+	} {
+		got := kind.Validate(tt.in, nil)
+		if tt.wrong == "" && len(got) > 0 || tt.wrong != "" && (len(got) != 1 || !strings.Contains(got[0].String(), tt.wrong)) {
+			t.Errorf("%s: %v, want %q", name, got, tt.wrong)
+		}
+	}
+}

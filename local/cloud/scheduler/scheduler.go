@@ -113,6 +113,12 @@ func (s *Service) Put(in *api.Job) (*api.Job, error) {
 	return copyOf(j), nil
 }
 
+// Validate says what the API would refuse of a job, without making it.
+func Validate(in *api.Job) error {
+	_, err := parse(in)
+	return err
+}
+
 // parse checks what the API checks, all of it at once.
 func parse(in *api.Job) (*job, error) {
 	r := *in
