@@ -39,7 +39,6 @@ var differences = map[string]string{
 	"gcp:compute/managedSslCertificate:ManagedSslCertificate managed":                             "the schema has it optional, and a certificate without domains is none",
 	"gcp:apigateway/apiConfig:ApiConfig apiConfigId":                                              nameless,
 	"gcp:apigateway/apiConfig:ApiConfig openapiDocuments":                                         httpOnly,
-	"gcp:artifactregistry/repository:Repository remoteRepositoryConfig.description":               mirror,
 	"gcp:artifactregistry/repository:Repository remoteRepositoryConfig.disableUpstreamValidation": mirror,
 	"gcp:secretmanager/secret:Secret replication.auto.customerManagedEncryption.kmsKeyName":       "a rule cannot tell that auto comes or goes from a change in it; the program gives no key to a secret that is everywhere",
 	"gcp:cloudrunv2/job:Job name":                                                                 nameless,

@@ -85,7 +85,7 @@ func madeUpAddress(network string, name string) string {
 
 func globalAddress() Kind {
 	return computeKind("globalAddress:GlobalAddress", "addresses", false, Kind{
-		Replace: []string{"address", "addressType", "ipVersion", "network", "prefixLength", "purpose"},
+		Replace: []string{"description", "address", "addressType", "ipVersion", "network", "prefixLength", "purpose"},
 		Validate: func(in Object, _ map[string]bool) []Failure {
 			return slices.Concat(oneOf(in, "addressType", "EXTERNAL", "INTERNAL"), oneOf(in, "ipVersion", "IPV4", "IPV6"))
 		},
@@ -98,6 +98,7 @@ func globalAddress() Kind {
 func regionalAddress() Kind {
 	return computeKind("address:Address", "addresses", true, Kind{
 		Replace: []string{
+			"description",
 			"address", "addressType", "ipVersion", "ipv6EndpointType", "network", "networkTier", "prefixLength", "purpose", "subnetwork",
 		},
 		Validate: func(in Object, _ map[string]bool) []Failure {
@@ -116,7 +117,7 @@ var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]
 func managedCertificate() Kind {
 	return computeKind("managedSslCertificate:ManagedSslCertificate", "sslCertificates", false, Kind{
 		Required: []string{"managed"},
-		Replace:  []string{"managed", "managed.domains", "type"},
+		Replace:  []string{"description", "managed", "managed.domains", "type"},
 		Validate: func(in Object, _ map[string]bool) []Failure {
 			f := oneOf(in, "type", "MANAGED")
 			domains := stringList(nested(in, "managed"), "domains")
@@ -137,6 +138,7 @@ func managedCertificate() Kind {
 
 func sslPolicy() Kind {
 	return computeKind("sSLPolicy:SSLPolicy", "sslPolicies", false, Kind{
+		Replace: []string{"description"},
 		Validate: func(in Object, _ map[string]bool) []Failure {
 			f := slices.Concat(oneOf(in, "profile", "COMPATIBLE", "MODERN", "RESTRICTED", "CUSTOM"),
 				oneOf(in, "minTlsVersion", "TLS_1_0", "TLS_1_1", "TLS_1_2"))
@@ -155,6 +157,7 @@ func serverlessGroup() Kind {
 	return computeKind("regionNetworkEndpointGroup:RegionNetworkEndpointGroup", "networkEndpointGroups", true, Kind{
 		Required: []string{"region"},
 		Replace: []string{
+			"description",
 			"appEngine", "cloudFunction", "cloudRun", "network", "networkEndpointType", "pscTargetService", "serverlessDeployment", "subnetwork",
 		},
 		Validate: func(in Object, unknown map[string]bool) []Failure {
@@ -250,14 +253,14 @@ func urlMap() Kind {
 
 func httpProxy() Kind {
 	return computeKind("targetHttpProxy:TargetHttpProxy", "targetHttpProxies", false, Kind{
-		Required: []string{"urlMap"}, Replace: []string{"httpKeepAliveTimeoutSec", "proxyBind"},
+		Required: []string{"urlMap"}, Replace: []string{"description", "httpKeepAliveTimeoutSec", "proxyBind"},
 		Computed: []string{"proxyId"},
 	})
 }
 
 func httpsProxy() Kind {
 	return computeKind("targetHttpsProxy:TargetHttpsProxy", "targetHttpsProxies", false, Kind{
-		Required: []string{"urlMap"}, Replace: []string{"httpKeepAliveTimeoutSec", "proxyBind", "tlsEarlyData"},
+		Required: []string{"urlMap"}, Replace: []string{"description", "httpKeepAliveTimeoutSec", "proxyBind", "tlsEarlyData"},
 		Validate: func(in Object, unknown map[string]bool) []Failure {
 			f := oneOf(in, "quicOverride", "NONE", "ENABLE", "DISABLE")
 			certificates, _ := in["sslCertificates"].([]any)
@@ -280,6 +283,7 @@ func forwardingRule() Kind {
 	return computeKind("globalForwardingRule:GlobalForwardingRule", "forwardingRules", false, Kind{
 		Required: []string{"target"},
 		Replace: []string{
+			"description",
 			"allowPscGlobalAccess", "ipAddress", "ipProtocol", "ipVersion", "loadBalancingScheme", "metadataFilters", "network",
 			"noAutomateDnsZone", "portRange", "serviceDirectoryRegistrations", "sourceIpRanges", "subnetwork",
 		},
@@ -295,7 +299,7 @@ func forwardingRule() Kind {
 
 func vpc() Kind {
 	return computeKind("network:Network", "networks", false, Kind{
-		Replace: []string{"autoCreateSubnetworks", "enableUlaInternalIpv6", "internalIpv6Range", "mtu"},
+		Replace: []string{"description", "autoCreateSubnetworks", "enableUlaInternalIpv6", "internalIpv6Range", "mtu"},
 		Validate: func(in Object, _ map[string]bool) []Failure {
 			f := oneOf(in, "routingMode", "REGIONAL", "GLOBAL")
 			if mtu, ok := in["mtu"].(float64); ok && (mtu < 1300 || mtu > 8896) {
@@ -330,7 +334,7 @@ var prohibitedRanges = []netip.Prefix{
 func subnetwork() Kind {
 	return computeKind("subnetwork:Subnetwork", "subnetworks", true, Kind{
 		Required: []string{"ipCidrRange", "network"},
-		Replace:  []string{"externalIpv6Prefix", "network", "purpose"},
+		Replace:  []string{"description", "externalIpv6Prefix", "network", "purpose"},
 		// A range can grow where it is; any other change moves the subnet.
 		ReplaceIf: func(old, in Object) []string {
 			was, errWas := netip.ParsePrefix(str(old, "ipCidrRange"))
