@@ -76,6 +76,7 @@ func TestPlatform(t *testing.T) {
 		{"forms", p.forms},
 		{"an edited function changes one service", p.editFunction},
 		{"a tenant added to config is served", p.addTenant},
+		{"an active tenant cannot leave, an offboarded one can", p.offboard},
 		{"down leaves nothing", p.down},
 	} {
 		if !t.Run(part.name, part.run) {

@@ -59,6 +59,11 @@ type Kind struct {
 	// Read returns the live state, or ok=false if it is gone. Nil answers
 	// with what is recorded.
 	Read func(ctx context.Context, id string, old Object) (out Object, ok bool, err error)
+	// Import reads a resource that the engine does not know yet, by any form of
+	// id that the real provider takes: its id, and the inputs as that provider
+	// would answer them, without what the API does not tell. ok=false: there is
+	// none. Nil: the type cannot be imported.
+	Import func(ctx context.Context, env Env, id string) (canonical string, in Object, ok bool, err error)
 	// Update changes the resource in place. Nil records the new inputs.
 	Update func(ctx context.Context, id string, old, in Object) (out Object, err error)
 	// Delete removes it. Nil forgets the record.

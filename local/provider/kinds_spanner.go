@@ -77,6 +77,32 @@ func spannerKinds(db *spanner.Service, notice func(string)) []Kind {
 		return instance.ID(in), instance.record(in), nil
 	}
 
+	instance.Import = func(ctx context.Context, env Env, id string) (string, Object, bool, error) {
+		parts, err := importID(env, id, "instances")
+		if err != nil {
+			return "", nil, false, err
+		}
+		found, ok, err := db.Instance(ctx, parts[1])
+		if err != nil || !ok {
+			return "", nil, false, err
+		}
+		in := Object{
+			"project": parts[0], "name": parts[1], "displayName": found.DisplayName, "forceDestroy": false,
+			// The emulator has one configuration of its own; it stands for the
+			// region's.
+			"config":          "regional-" + env.Region,
+			"processingUnits": float64(found.ProcessingUnits),
+		}
+		if len(found.Labels) > 0 {
+			labels := Object{}
+			for k, v := range found.Labels {
+				labels[k] = v
+			}
+			in["labels"] = labels
+		}
+		return instance.ID(in), in, true, nil
+	}
+
 	database := Kind{
 		Type: "gcp:spanner/database:Database", Mode: Live,
 		Required: []string{"instance"},
@@ -130,6 +156,28 @@ func spannerKinds(db *spanner.Service, notice func(string)) []Kind {
 			notice("Spanner database " + str(in, "name") + ": " + text)
 		}
 	}
+	// Import answers what the real provider reads: everything but ddls, which it
+	// takes from the state (hashicorp/terraform-provider-google,
+	// resource_spanner_database.go, read on 2026-11-25). So the first update
+	// applies every statement of the program.
+	database.Import = func(ctx context.Context, env Env, id string) (string, Object, bool, error) {
+		parts, err := importID(env, id, "instances", "databases")
+		if err != nil {
+			return "", nil, false, err
+		}
+		found, ok, err := db.Database(ctx, parts[1], parts[2])
+		if err != nil || !ok {
+			return "", nil, false, err
+		}
+		in := Object{
+			"project": parts[0], "instance": parts[1], "name": parts[2],
+			"databaseDialect": found.Dialect, "enableDropProtection": found.DropProtection, "deletionProtection": true,
+		}
+		if found.VersionRetention != "" {
+			in["versionRetentionPeriod"] = found.VersionRetention
+		}
+		return database.ID(in), in, true, nil
+	}
 	database.Create = func(ctx context.Context, in Object) (string, Object, error) {
 		statements := append(stringList(in, "ddls"), keepVersions(in)...)
 		skipped, err := db.CreateDatabase(ctx, base(str(in, "instance")), str(in, "name"), str(in, "databaseDialect") == "POSTGRESQL", statements)
@@ -156,4 +204,34 @@ func spannerKinds(db *spanner.Service, notice func(string)) []Kind {
 		return database.record(in), nil
 	}
 	return []Kind{instance, database}
+}
+
+// importID takes an id for import apart: projects/P/instances/I/databases/D,
+// the same without the project, P/I/D and I/D, as the provider does. The first
+// part of the answer is the project.
+func importID(env Env, id string, collections ...string) ([]string, error) {
+	names := strings.Split(id, "/")
+	var parts []string
+	switch n := len(collections); {
+	case len(names) == 2*n+2 && names[0] == "projects", len(names) == 2*n && names[0] == collections[0]:
+		if len(names) == 2*n {
+			names = append([]string{"projects", env.Project}, names...)
+		}
+		for i, collection := range append([]string{"projects"}, collections...) {
+			if names[2*i] != collection {
+				return nil, fmt.Errorf("%q is no id of a resource in %s", id, strings.Join(collections, "/"))
+			}
+			parts = append(parts, names[2*i+1])
+		}
+	case len(names) == n+1:
+		parts = names
+	case len(names) == n:
+		parts = append([]string{env.Project}, names...)
+	default:
+		return nil, fmt.Errorf("%q is no id of a resource in %s", id, strings.Join(collections, "/"))
+	}
+	if parts[0] != env.Project {
+		return nil, fmt.Errorf("%q is in the project %s; the local cloud is %s", id, parts[0], env.Project)
+	}
+	return parts, nil
 }

@@ -375,17 +375,18 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: properties}, nil
 }
 
-// Read returns a resource's state; an empty answer says that it is gone.
+// Read returns a resource's state; an empty answer says that it is gone. Asked
+// without a state, it imports.
 func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
 	kind, err := s.kind(req.GetUrn())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	old, _ := fromStruct(req.GetProperties())
+	if len(old) == 0 {
+		return s.read(ctx, kind, req)
+	}
 	if kind.Read == nil {
-		if len(old) == 0 {
-			return nil, status.Errorf(codes.Unimplemented, "%s cannot be imported into the local cloud", kind.Type)
-		}
 		return &pulumirpc.ReadResponse{Id: req.GetId(), Properties: req.GetProperties(), Inputs: req.GetInputs()}, nil
 	}
 	ctx, done := s.within(ctx)
@@ -399,6 +400,34 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	}
 	properties, err := toStruct(out, nil)
 	return &pulumirpc.ReadResponse{Id: req.GetId(), Properties: properties, Inputs: req.GetInputs()}, err
+}
+
+// read imports a resource.
+func (s *Server) read(ctx context.Context, kind Kind, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
+	if kind.Import == nil {
+		return nil, status.Errorf(codes.Unimplemented, "%s cannot be imported into the local cloud: give its Kind an Import", kind.Type)
+	}
+	ctx, done := s.within(ctx)
+	defer done()
+	id, in, ok, err := kind.Import(ctx, s.currentEnv(), req.GetId())
+	if err != nil {
+		return nil, failure(err)
+	}
+	if !ok {
+		return &pulumirpc.ReadResponse{}, nil
+	}
+	inputs, err := toStruct(clone(in), nil)
+	if err != nil {
+		return nil, failure(err)
+	}
+	properties, err := toStruct(kind.record(in), nil)
+	if err != nil {
+		return nil, failure(err)
+	}
+	s.mu.Lock()
+	s.live[kind.Type+" "+id] = kind.Mode
+	s.mu.Unlock()
+	return &pulumirpc.ReadResponse{Id: id, Properties: properties, Inputs: inputs}, nil
 }
 
 // Delete removes a resource.

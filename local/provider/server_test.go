@@ -341,7 +341,7 @@ func TestSecretsAndGrants(t *testing.T) {
 	if err != nil || after["name"] != secret["name"] || !cmp.Equal(after["effectiveLabels"], any(Object{"tenant": "acme"})) {
 		t.Errorf("update = %v, %v", after, err)
 	}
-	if _, err := h.rpc.Read(ctx, &pulumirpc.ReadRequest{Urn: urn(versionType), Id: v2, Properties: h.message(Object{})}); err != nil {
+	if _, err := h.rpc.Read(ctx, &pulumirpc.ReadRequest{Urn: urn(versionType), Id: v2, Properties: h.message(Object{"secret": secretID})}); err != nil {
 		t.Error(err)
 	}
 	if err := h.delete(secretType, secretID, after); err != nil {

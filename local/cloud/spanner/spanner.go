@@ -106,6 +106,46 @@ func (s *Service) CreateInstance(ctx context.Context, id, displayName string, pr
 	return nil
 }
 
+// InstanceInfo is what the API tells of an instance.
+type InstanceInfo struct {
+	DisplayName     string
+	ProcessingUnits int32
+	Labels          map[string]string
+}
+
+// Instance reads an instance; ok=false: there is none.
+func (s *Service) Instance(ctx context.Context, id string) (info InstanceInfo, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := s.instances.GetInstance(ctx, &instancepb.GetInstanceRequest{Name: s.instanceName(id)})
+	if ok, err = exists(err); !ok {
+		return info, false, err
+	}
+	return InstanceInfo{DisplayName: found.GetDisplayName(), ProcessingUnits: found.GetProcessingUnits(), Labels: found.GetLabels()}, true, nil
+}
+
+// DatabaseInfo is what the API tells of a database: not its schema.
+type DatabaseInfo struct {
+	Dialect          string // GOOGLE_STANDARD_SQL or POSTGRESQL
+	VersionRetention string // such as 1h; "" if the API says nothing
+	DropProtection   bool
+}
+
+// Database reads a database; ok=false: there is none.
+func (s *Service) Database(ctx context.Context, inst, id string) (info DatabaseInfo, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := s.databases.GetDatabase(ctx, &databasepb.GetDatabaseRequest{Name: s.databaseName(inst, id)})
+	if ok, err = exists(err); !ok {
+		return info, false, err
+	}
+	info = DatabaseInfo{Dialect: "GOOGLE_STANDARD_SQL", VersionRetention: found.GetVersionRetentionPeriod(), DropProtection: found.GetEnableDropProtection()}
+	if found.GetDatabaseDialect() == databasepb.DatabaseDialect_POSTGRESQL {
+		info.Dialect = "POSTGRESQL"
+	}
+	return info, true, nil
+}
+
 // HasInstance tells whether an instance exists.
 func (s *Service) HasInstance(ctx context.Context, id string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -19,6 +19,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 
+	"ingestion.internal/infra/adopt"
 	"ingestion.internal/infra/stack"
 	"ingestion.internal/local/internal/deployment"
 	"ingestion.internal/local/internal/layout"
@@ -68,6 +69,17 @@ func (d *deployer) up(ctx context.Context) (deployment.Result, error) {
 	})
 	result.Outputs = plain(outputs)
 	return result, err
+}
+
+// adopt imports a database that exists, as an operator does in the cloud.
+func (d *deployer) adopt(ctx context.Context) error {
+	return d.guarded(func() error {
+		s, err := d.open(ctx)
+		if err != nil {
+			return err
+		}
+		return said(adopt.Run(ctx, s, d.progress))
+	})
 }
 
 func (d *deployer) preview(ctx context.Context) (deployment.Result, error) {

@@ -22,11 +22,14 @@ const usage = `Runs the program of infra/stack on the local cloud.
 
 Usage:
   deploy up|preview|outputs [--json]
+  deploy adopt
   deploy plan STACK FOLDER
 
 Without a running local cloud and its environment (eval "$(go run ./local env)")
-the first cannot work; go run ./local up does all of that. The second prints what
-any stack consists of, as JSON, and leaves its traces in FOLDER; it is what
+the first two cannot work; go run ./local up does all of that. The second brings
+a database that was made by hand under the stack's management, as
+infra/cmd/adopt does in the cloud (docs/adopt.md). The third prints what any
+stack consists of, as JSON, and leaves its traces in FOLDER; it is what
 go run ./local preview runs.
 `
 
@@ -79,6 +82,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		result, err = d.preview(ctx)
 	case "outputs":
 		result, err = d.outputs(ctx)
+	case "adopt":
+		if asJSON {
+			return errUsage
+		}
+		return d.adopt(ctx)
 	case "plan":
 		if !planning {
 			return errUsage

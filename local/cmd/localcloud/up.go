@@ -59,6 +59,13 @@ func (a *app) up(ctx context.Context) error {
 	}
 	timed("start", from)
 	client := daemonapi.NewClient(info)
+	if a.opts.NoDeploy {
+		if a.opts.JSON {
+			return writeJSON(a.stdout, upResult{OK: true, Seconds: timing})
+		}
+		a.board.Println(a.board.Good("Started") + ", with nothing deployed. Its addresses: go run ./local env; deploy with: go run ./local up")
+		return nil
+	}
 
 	result, err := a.deployAndProve(ctx, info, client, timing, timed)
 	if ctx.Err() != nil && startedHere {

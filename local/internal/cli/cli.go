@@ -30,7 +30,8 @@ type Options struct {
 	JSON bool
 
 	// up
-	NoProof bool
+	NoProof  bool
+	NoDeploy bool
 
 	// logs
 	Follow bool
@@ -124,6 +125,7 @@ It ends with exit status 0 only if the call became a completed request.`,
 		flags: func(fs *flag.FlagSet, o *Options) {
 			fs.BoolVar(&o.JSON, "json", false, "print one JSON document on standard output, progress on standard error")
 			fs.BoolVar(&o.NoProof, "no-proof", false, "stop after the deployment, without the proof call")
+			fs.BoolVar(&o.NoDeploy, "no-deploy", false, "start the local cloud and deploy nothing: to make something by hand first")
 			fs.DurationVar(&o.Timeout, "timeout", 60*time.Second, "how long the proof call may take")
 		},
 	},
