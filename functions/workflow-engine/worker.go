@@ -83,6 +83,7 @@ func (w *worker) decide(ctx context.Context, job pipeline.Job) (workflow.Decisio
 		if err := json.Unmarshal(request.Analysis, &a); err != nil {
 			return workflow.Decision{}, pipeline.Permanent(fmt.Errorf("ai_analysis: %w", err))
 		}
+		in.Communication, in.Intent = a.Communication.Type, a.Intent
 	}
 	w.locate(ctx, job.Office.Workflow, request, &a, &in)
 	decision := workflow.Decide(job.Office.Workflow, in)

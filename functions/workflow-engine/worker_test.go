@@ -48,6 +48,11 @@ func TestDecide(t *testing.T) {
 			store.Request{SpamLikelihood: ptr(5.0), PostalCode: "90210", Transcription: []byte(`{"status":"completed","text":"hello"}`)},
 			workflow.Decision{Outcome: workflow.Qualified, Reasons: []string{"spam likelihood 5 is below the threshold 75", "ZIP code 90210 is in the service area"}},
 		},
+		"form_that_is_an_application": {
+			store.Request{SpamLikelihood: ptr(5.0), PostalCode: "90210", Analysis: []byte(`{"communication":{"type":"job_application"},"intent":"job_application"}`)},
+			workflow.Decision{Outcome: workflow.NeedsReview, Reasons: []string{"spam likelihood 5 is below the threshold 75",
+				"detected as job application: somebody applies for work", "ZIP code 90210 is in the service area"}},
+		},
 		"form_has_no_transcript": {
 			store.Request{SpamLikelihood: ptr(5.0), PostalCode: "90210"},
 			workflow.Decision{Outcome: workflow.Qualified, Reasons: []string{"spam likelihood 5 is below the threshold 75", "ZIP code 90210 is in the service area"}},

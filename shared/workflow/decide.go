@@ -31,6 +31,8 @@ type Input struct {
 	PostalCode     string     // as it came in, "" if unknown
 	Place          *geo.Place // where the address is, if NeedsPlace and it was found
 	PlaceProblem   string     // why it was not found, for the decision's reasons; "" if there is no address
+	Communication  string     // what it really is, by the analysis; "" if that is not known
+	Intent         string     // by the analysis
 	MissingContent string     // why there was nothing to analyse but the request's details; "" if there was
 }
 
@@ -46,9 +48,9 @@ func (f gateFunc) check(cfg Config, in Input) (Outcome, string) { return f(cfg, 
 
 // gates are asked in order. The first that says Spam or OutOfArea ends the
 // way; NeedsReview stays unless a later gate holds the request back.
-var gates = []gate{gateFunc(spamGate), gateFunc(serviceAreaGate), gateFunc(contentGate)}
+var gates = []gate{gateFunc(spamGate), gateFunc(communicationGate), gateFunc(serviceAreaGate), gateFunc(contentGate)}
 
-// Decide runs in through cfg's gates: spam, service area, content.
+// Decide runs in through cfg's gates: spam, communication, service area, content.
 func Decide(cfg Config, in Input) Decision {
 	decision := Decision{Outcome: Qualified}
 	for _, g := range gates {
