@@ -31,6 +31,11 @@ func Run(ctx context.Context, s eval.Settings, w io.Writer) error {
 		}
 		return eval.Execute(ctx, s, w)
 	}
+	if !s.JSON {
+		if _, err := io.WriteString(w, "The rule-based stand-in, not a model, under the name of one.\n\n"); err != nil {
+			return err
+		}
+	}
 	var listen net.ListenConfig
 	ln, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
