@@ -15,6 +15,7 @@ const (
 	apiBudgets         = "billingbudgets.googleapis.com"
 	apiArtifacts       = "artifactregistry.googleapis.com"
 	apiCompute         = "compute.googleapis.com"
+	apiDocuments       = "documentai.googleapis.com"
 	apiDNS             = "dns.googleapis.com"
 	apiCredentials     = "iamcredentials.googleapis.com"
 	apiGeocoding       = "geocoding-backend.googleapis.com"
@@ -47,6 +48,9 @@ func (p *program) registerAPIs() error {
 	}
 	if p.cfg.Deployer.Repository != "" {
 		apis = append(apis, apiCredentials, apiTokens)
+	}
+	if p.cfg.DocumentAI.Enabled {
+		apis = append(apis, apiDocuments)
 	}
 	if p.cfg.Organization.Policies {
 		apis = append(apis, apiOrgPolicy)

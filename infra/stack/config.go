@@ -56,6 +56,8 @@ type Config struct {
 
 	Deployer     DeployerConfig     `json:"deployer"`
 	Organization OrganizationConfig `json:"organization"`
+	Rollout      RolloutConfig      `json:"rollout"`
+	DocumentAI   DocumentAIConfig   `json:"documentAi"`
 
 	Endpoints     Endpoints               `json:"endpoints"`
 	WebhookSecret secret                  `json:"callrailWebhookSecret"`
@@ -223,6 +225,7 @@ func defaults() *Config {
 		Geocoding: GeocodingConfig{Timeout: seconds(5)},
 	}
 	c.Deployer.Branch = "main"
+	c.DocumentAI = DocumentAIConfig{Location: "us", Version: "pretrained-form-parser-v2.0-2022-11-10"}
 	for _, stage := range topology.Stages {
 		c.Queues[stage] = queue
 	}
@@ -387,6 +390,8 @@ func (c *Config) validate(errs *problems) {
 	c.Exports.validate(errs)
 	c.Deployer.validate(errs)
 	c.Organization.validate(errs)
+	c.Rollout.validate(errs)
+	c.DocumentAI.validate(errs)
 	c.Audit.validate(errs)
 	c.validateProtection(errs)
 	c.Edge.validate(c.Limits, errs)

@@ -205,6 +205,11 @@ func TestMistakes(t *testing.T) {
 		{"organisation", func(t *testing.T, s *settings) {
 			s.set("ingestion:organization", map[string]any{"locations": []any{"America"}, "ingress": []any{"internal"}})
 		}, []string{"ingestion:organization.policies: must be true", "ingestion:organization.locations: must be locations", "ingestion:organization.ingress: must include all"}},
+		{"document AI", set("documentAi", "", "version", "v1.5"), []string{"ingestion:documentAi.version: must be a version of the form parser"}},
+		{"rollout", func(t *testing.T, s *settings) {
+			s.set("ingestion:rollout", map[string]any{"percent": 100, "serving": map[string]any{
+				"tenant-sync": "tenant-sync-1", "intake-api": "ai-analyzer-00001-abc"}})
+		}, []string{"ingestion:rollout.serving.intake-api: must be a revision of the service", "ingestion:rollout.serving.tenant-sync: no such service", "ingestion:rollout.percent: must be 0 to 99"}},
 		{"exports", set("exports", "", "deleteDays", 0), []string{"ingestion:exports.deleteDays: must be at least 1"}},
 		{"audit", set("audit", "", "coldlineDays", 500), []string{"ingestion:audit.coldlineDays: must be 1 or more and less than"}},
 		{"speech location", set("speech", "", "location", "us-central1"),

@@ -29,6 +29,8 @@ func everything(t *testing.T) *settings {
 	s.edit(t, "ingestion:deployer", func(m map[string]any) {
 		m["repository"], m["repositoryId"] = "boost/ingestion", "712345678"
 	})
+	s.set("ingestion:documentAi", map[string]any{"enabled": true})
+	s.set("ingestion:rollout", map[string]any{"serving": map[string]any{"intake-api": "intake-api-00007-abc"}, "percent": 5})
 	s.edit(t, "ingestion:organization", func(m map[string]any) {
 		m["policies"], m["locations"], m["ingress"] = true, []any{"in:us-locations"}, []any{"all", "internal"}
 	})

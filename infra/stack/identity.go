@@ -292,6 +292,14 @@ func (p *program) customRole(name, description string, permissions []string, chi
 // project: to hand the platform's accounts to what runs as them, to write the
 // tenant manifest, and to grant the roles that the program grants, no other.
 func (p *program) registerDeployerGrants(child pulumi.ResourceOption) error {
+	// A smoke test calls a service as the deployer, with a token of its own.
+	if _, err := serviceaccount.NewIAMMember(p.ctx, deployerAccount+"-own-tokens", &serviceaccount.IAMMemberArgs{
+		ServiceAccountId: p.accounts[deployerAccount].Name,
+		Role:             pulumi.String("roles/iam.serviceAccountOpenIdTokenCreator"),
+		Member:           p.member(deployerAccount),
+	}, child, p.needs(apiCredentials)); err != nil {
+		return err
+	}
 	role, err := p.customRole("ci-accounts", "To run workloads as an account, and to say who else may.", accountPermissions, child)
 	if err != nil {
 		return err

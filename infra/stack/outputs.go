@@ -36,6 +36,14 @@ func (p *program) outputs() (pulumi.Map, error) {
 		"queues":       queues,
 		"tenants":      pulumi.ToStringArray(slices.Sorted(maps.Keys(p.cfg.Tenants))),
 	}
+	serving, candidates := p.rolloutOutputs()
+	all["servingRevisions"] = serving // for the next rollout
+	if len(candidates) > 0 {
+		all["candidateUrls"] = candidates
+	}
+	if p.forms != nil {
+		all["formProcessor"] = p.forms.ID()
+	}
 	if p.edge != nil {
 		all["edgeAddress"] = p.edge.address // for the domains' A records
 	}

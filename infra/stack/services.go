@@ -161,6 +161,7 @@ func (p *program) registerService(w *workload) error {
 		Name:     pulumi.String(w.name),
 		Ingress:  pulumi.String(w.ingress()),
 		Labels:   p.labels(w.name),
+		Traffics: p.traffic(w),
 		Template: &cloudrunv2.ServiceTemplateArgs{
 			ServiceAccount:                p.accounts[w.name].Email,
 			EncryptionKey:                 p.key(runKey),

@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/artifactregistry"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudrunv2"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudtasks"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/essentialcontacts"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/secretmanager"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
@@ -52,9 +53,10 @@ type program struct {
 	gateway  pulumi.StringOutput                     // URL
 
 	gatewayID pulumi.StringOutput
-	edge      *edge           // nil without
-	network   *network        // nil without
-	modules   map[string]bool // of the provider: those that something was registered of
+	edge      *edge                                  // nil without
+	network   *network                               // nil without
+	forms     *essentialcontacts.DocumentAiProcessor // nil without
+	modules   map[string]bool                        // of the provider: those that something was registered of
 }
 
 // imageSet is what the program needs of built images.
@@ -124,6 +126,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		p.registerSchedules,
 		p.registerGateway,
 		p.registerAudit,
+		p.registerDocumentAI,
 		p.registerEdge,
 		p.registerBudgets,
 		p.registerPerimeter,

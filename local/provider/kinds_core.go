@@ -40,6 +40,7 @@ func CoreKinds(env Env, core Core) []Kind {
 		recordedKinds(env, core.IAM),
 		grantKinds(core.IAM),
 		iamKinds(env),
+		documentKinds(),
 		kmsKinds(),
 		loggingKinds(env),
 		secretKinds(core.Secrets),

@@ -272,7 +272,7 @@ func (r Runtime) job() Kind {
 // runFailures are Cloud Run's violations in the provider's words. What is not
 // known yet cannot be missing.
 func runFailures(all []cloudrun.Violation, unknown map[string]bool) []Failure {
-	back := strings.NewReplacer(".env[", ".envs[", ".command", ".commands")
+	back := strings.NewReplacer(".env[", ".envs[", ".command", ".commands", "traffic[", "traffics[")
 	var f []Failure
 	for _, v := range all {
 		if at := back.Replace(v.Field); !undecided(at, unknown) {

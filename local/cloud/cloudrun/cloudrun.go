@@ -10,7 +10,7 @@
 // when its startup probe has passed; the old one finishes its requests.
 //
 // Concessions to one machine: a service has exactly one instance, whatever its
-// scaling says; CPU and memory limits are checked but not enforced; files are
+// scaling says, and one revision, so a split of traffic is refused; CPU and memory limits are checked but not enforced; files are
 // not isolated; ingress is checked but everything here is loopback; probes are
 // tried more often than their period, within the time that the period and
 // threshold allow.

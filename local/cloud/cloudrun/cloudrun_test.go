@@ -576,6 +576,15 @@ func TestValidation(t *testing.T) {
 		{"32Gi needs 8", limits("6", "32Gi"), []string{"template.containers[0].resources.limits.memory"}},
 		{"3 CPU", limits("3", "1Gi"), []string{"template.containers[0].resources.limits.cpu"}},
 		{"garbled", limits("lots", "1Gi"), []string{"template.containers[0].resources.limits.cpu"}},
+		{"all traffic to the latest", change(func(s *run.GoogleCloudRunV2Service) {
+			s.Traffic = []*run.GoogleCloudRunV2TrafficTarget{{Type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", Percent: 100}}
+		}), nil},
+		{"a split of traffic", change(func(s *run.GoogleCloudRunV2Service) {
+			s.Traffic = []*run.GoogleCloudRunV2TrafficTarget{
+				{Type: "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", Revision: "app-00001-abc", Percent: 100},
+				{Type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", Tag: "candidate"},
+			}
+		}), []string{"traffic[0]"}},
 		{"all at once", change(func(s *run.GoogleCloudRunV2Service) {
 			s.Ingress = "OPEN"
 			s.Template.Timeout = "3601s"

@@ -54,6 +54,7 @@ func ValidateService(s *run.GoogleCloudRunV2Service) []Violation {
 	if !slices.Contains(ingresses, s.Ingress) {
 		v.add("ingress", "unknown value %q", s.Ingress)
 	}
+	v.traffic(s.Traffic)
 	t := s.Template
 	if t == nil {
 		v.add("template", "is required")
@@ -116,6 +117,17 @@ func ValidateJob(j *run.GoogleCloudRunV2Job) []Violation {
 	v.volumes("template.template.volumes", t.Volumes)
 	v.containers("template.template.containers", t.Containers)
 	return v
+}
+
+// traffic refuses what the local Cloud Run cannot do: it runs one revision of a
+// service, the latest, which gets all traffic.
+func (v *violations) traffic(targets []*run.GoogleCloudRunV2TrafficTarget) {
+	for i, t := range targets {
+		if len(targets) > 1 || t.Type != "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST" || t.Percent != 100 || t.Revision != "" || t.Tag != "" {
+			v.add(fmt.Sprintf("traffic[%d]", i), "the local Cloud Run (package cloudrun) gives all traffic to the latest revision, and knows no tags")
+			return
+		}
+	}
 }
 
 func (v *violations) duration(field, value string, most time.Duration) {
