@@ -100,6 +100,12 @@ func rough(results []*geocodepb.GeocodeResult) bool {
 	return true
 }
 
+// errLate is a deadline's error in a sentence for people.
+type errLate struct{}
+
+func (errLate) Error() string { return "the geocoder did not answer in time" }
+func (errLate) Unwrap() error { return context.DeadlineExceeded }
+
 // private is err in words that do not show the request, whose address is in
 // its URL.
 func private(err error) error {
@@ -108,7 +114,7 @@ func private(err error) error {
 	var request *url.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return fmt.Errorf("the geocoder did not answer in time: %w", context.DeadlineExceeded)
+		return errLate{}
 	case errors.As(err, &api) && api.HTTPCode() > 0:
 		return fmt.Errorf("the geocoder answered %d", api.HTTPCode())
 	case errors.As(err, &api):
