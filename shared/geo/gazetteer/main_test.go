@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,5 +51,31 @@ func TestRunWantsOneFile(t *testing.T) {
 		if err := run(args); err == nil {
 			t.Errorf("run(%q) did not fail", args)
 		}
+	}
+}
+
+// TestRun writes a table that the package's own encoder would write.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := errors.Join(
+		os.MkdirAll(filepath.Dir(output), 0o755),
+		os.WriteFile("gaz.txt", []byte("GEOID|INTPTLAT|INTPTLONG\n00601|18.180555|-66.749961\n"), 0o644),
+		os.WriteFile("wrong.txt", []byte("GEOID|INTPTLAT|INTPTLONG\n601|18.180555|-66.749961\n"), 0o644),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if err := run([]string{"gaz.txt"}); err != nil {
+		t.Fatal(err)
+	}
+	want, err := geo.Encode(map[string]geo.Point{"00601": {Lat: 18.180555, Lng: -66.749961}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(output); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes were written, %v; want %d", len(got), err, len(want))
+	}
+	if err := run([]string{"wrong.txt"}); err == nil || !strings.Contains(err.Error(), `wrong.txt: "601" is no ZIP code`) {
+		t.Errorf("a wrong file: %v", err)
 	}
 }
