@@ -8,10 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/telemetry/telemetrytest"
 	"ingestion.internal/shared/topology"
 )
@@ -44,5 +46,11 @@ func TestLog(t *testing.T) {
 		post(id)
 	}
 	post("00000000-0000-0000-0000-000000000001") // nobody's
+	// What an analysis before it would have left.
+	job := pipeline.Job{Request: &store.Request{CommunicationMode: store.ModeForm, SpamLikelihood: ptr(80.0)}, Office: &store.Office{Workflow: area(t)}}
+	ctx := logging.With(logging.WithTenant(t.Context(), storetest.Acme), slog.String(telemetry.Channel, job.Request.CommunicationMode))
+	if _, err := (&worker{}).Work(ctx, job); err != nil {
+		t.Fatal(err)
+	}
 	log.Golden()
 }

@@ -23,6 +23,7 @@ const (
 	apiKMS             = "cloudkms.googleapis.com"
 	apiLogging         = "logging.googleapis.com"
 	apiOrgPolicy       = "orgpolicy.googleapis.com"
+	apiMonitoring      = "monitoring.googleapis.com"
 	apiResourceManager = "cloudresourcemanager.googleapis.com"
 	apiRun             = "run.googleapis.com"
 	apiScheduler       = "cloudscheduler.googleapis.com"
@@ -60,6 +61,9 @@ func (p *program) registerAPIs() error {
 	}
 	if p.cfg.Audit.Enabled {
 		apis = append(apis, apiLogging)
+	}
+	if p.cfg.Monitoring.Enabled {
+		apis = append(apis, apiLogging, apiMonitoring)
 	}
 	if p.cfg.Budget.BillingAccount != "" {
 		apis = append(apis, apiBudgets)

@@ -49,6 +49,11 @@ func (p *program) registerBudgets() error {
 	}
 	for _, amount := range c.Amounts {
 		n := strconv.Itoa(amount)
+		var updates *billing.BudgetAllUpdatesRuleArgs
+		if channels := p.emailChannels(); len(channels) > 0 {
+			// Beside those who administer and use the billing account.
+			updates = &billing.BudgetAllUpdatesRuleArgs{MonitoringNotificationChannels: channels}
+		}
 		if _, err := billing.NewBudget(p.ctx, "budget-"+n, &billing.BudgetArgs{
 			BillingAccount: pulumi.String(c.BillingAccount),
 			DisplayName:    pulumi.String("Ingestion " + p.cfg.Stack + ", " + n + " a month"),
@@ -59,6 +64,7 @@ func (p *program) registerBudgets() error {
 				Projects:       pulumi.ToStringArray([]string{"projects/" + c.ProjectNumber}),
 				CalendarPeriod: pulumi.String("MONTH"),
 			},
+			AllUpdatesRule: updates,
 			ThresholdRules: billing.BudgetThresholdRuleArray{
 				&billing.BudgetThresholdRuleArgs{ThresholdPercent: pulumi.Float64(1), SpendBasis: pulumi.String("FORECASTED_SPEND")},
 				&billing.BudgetThresholdRuleArgs{ThresholdPercent: pulumi.Float64(1), SpendBasis: pulumi.String("CURRENT_SPEND")},

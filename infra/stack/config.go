@@ -58,6 +58,7 @@ type Config struct {
 	Organization OrganizationConfig `json:"organization"`
 	Rollout      RolloutConfig      `json:"rollout"`
 	DocumentAI   DocumentAIConfig   `json:"documentAi"`
+	Monitoring   MonitoringConfig   `json:"monitoring"`
 
 	Endpoints     Endpoints               `json:"endpoints"`
 	WebhookSecret secret                  `json:"callrailWebhookSecret"`
@@ -226,6 +227,7 @@ func defaults() *Config {
 	}
 	c.Deployer.Branch = "main"
 	c.DocumentAI = DocumentAIConfig{Location: "us", Version: "pretrained-form-parser-v2.0-2022-11-10"}
+	c.Monitoring = defaultMonitoring()
 	for _, stage := range topology.Stages {
 		c.Queues[stage] = queue
 	}
@@ -386,6 +388,7 @@ func (c *Config) validate(errs *problems) {
 	c.Audio.validate(errs)
 	c.Budget.validate(errs)
 	c.Geocoding.validate(c.Services[topology.WorkflowEngine].Timeout, errs)
+	c.Monitoring.validate(errs)
 	c.Keys.validate(c, errs)
 	c.Exports.validate(errs)
 	c.Deployer.validate(errs)
@@ -565,6 +568,9 @@ func (q QueueConfig) validate(path string, stage topology.Stage, stageAttempts i
 func (c *Config) validateSecrecy(src source, errs *problems) {
 	if c.WebhookSecret.value != "" && !src.IsConfigSecret("ingestion:callrailWebhookSecret") {
 		errs.add("ingestion:callrailWebhookSecret", "is in plain text; set it with pulumi config set --secret")
+	}
+	if c.Monitoring.hasSecrets() && !src.IsConfigSecret("ingestion:monitoring") {
+		errs.add("ingestion:monitoring.channels", "have secrets in plain text; set them with pulumi config set --secret --path")
 	}
 	if src.IsConfigSecret("ingestion:tenants") {
 		return

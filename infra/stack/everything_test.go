@@ -15,6 +15,10 @@ func everything(t *testing.T) *settings {
 	s.edit(t, "ingestion:exports", func(m map[string]any) { m["enabled"] = true })
 	s.edit(t, "ingestion:audit", func(m map[string]any) { m["enabled"], m["reads"] = true, true })
 	s.set("ingestion:budget", map[string]any{"billingAccount": "012345-6789AB-CDEF01", "projectNumber": "123456789012"})
+	s.set("ingestion:monitoring", map[string]any{"logs": map[string]any{"auditRetentionDays": 400}, "channels": map[string]any{
+		"mail":  map[string]any{"type": "email", "address": "ops@example.com"},
+		"pager": map[string]any{"type": "pagerduty", "secret": map[string]any{"secure": ""}, "severities": []any{"CRITICAL"}},
+	}})
 	s.set("ingestion:tenants", map[string]any{"acme-remodeling": map[string]any{
 		"name": "Acme Remodeling",
 		"secrets": map[string]any{

@@ -83,6 +83,7 @@ func (p *program) registerGateway() error {
 		return err
 	}
 	p.gatewayID = gateway.GatewayId
+	p.entrance = gateway
 	p.gateway = gateway.DefaultHostname.ApplyT(hostURL).(pulumi.StringOutput)
 	return nil
 }

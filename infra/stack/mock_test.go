@@ -200,6 +200,12 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 		set("selfLink", "https://www.googleapis.com/compute/v1/projects/"+project+"/regions/"+str("region")+"/addresses/"+str("name"))
 	case "gcp:compute/globalAddress:GlobalAddress":
 		set("address", "198.51.100.1")
+	case "gcp:monitoring/slo:Slo":
+		set("name", "projects/"+project+"/services/"+str("service")+"/serviceLevelObjectives/"+str("sloId"))
+	case "gcp:monitoring/uptimeCheckConfig:UptimeCheckConfig":
+		set("uptimeCheckId", "ingestion-gateway-abc123")
+	case "gcp:monitoring/notificationChannel:NotificationChannel":
+		id = "projects/" + project + "/notificationChannels/" + args.Name
 	case "gcp:apigateway/gateway:Gateway":
 		set("defaultHostname", str("gatewayId")+"-abc123.uc.gateway.dev")
 	}

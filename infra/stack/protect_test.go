@@ -13,19 +13,20 @@ import (
 // not use yet, so that a new family meets the rule on its first day. Every
 // other type can be made again from this repository and the stack's config.
 var holdsData = map[string]map[string]any{
-	"gcp:alloydb/cluster:Cluster":               {"deletionPolicy": "DEFAULT"},
-	"gcp:bigquery/dataset:Dataset":              {"deleteContentsOnDestroy": false},
-	"gcp:bigquery/table:Table":                  {"deletionProtection": true},
-	"gcp:bigtable/instance:Instance":            {"deletionProtection": true},
-	"gcp:filestore/instance:Instance":           {},
-	"gcp:firestore/database:Database":           {"deletionPolicy": "ABANDON"},
-	"gcp:kms/cryptoKey:CryptoKey":               {}, // what it encrypted is lost with it
-	"gcp:kms/keyRing:KeyRing":                   {},
-	"gcp:secretmanager/secret:Secret":           {},
-	"gcp:spanner/database:Database":             {"enableDropProtection": true, "deletionProtection": true},
-	"gcp:spanner/instance:Instance":             {"forceDestroy": false},
-	"gcp:sql/databaseInstance:DatabaseInstance": {"deletionProtection": true},
-	"gcp:storage/bucket:Bucket":                 {"forceDestroy": false},
+	"gcp:alloydb/cluster:Cluster":                         {"deletionPolicy": "DEFAULT"},
+	"gcp:bigquery/dataset:Dataset":                        {"deleteContentsOnDestroy": false},
+	"gcp:bigquery/table:Table":                            {"deletionProtection": true},
+	"gcp:bigtable/instance:Instance":                      {"deletionProtection": true},
+	"gcp:filestore/instance:Instance":                     {},
+	"gcp:firestore/database:Database":                     {"deletionPolicy": "ABANDON"},
+	"gcp:logging/projectBucketConfig:ProjectBucketConfig": {},
+	"gcp:kms/cryptoKey:CryptoKey":                         {}, // what it encrypted is lost with it
+	"gcp:kms/keyRing:KeyRing":                             {},
+	"gcp:secretmanager/secret:Secret":                     {},
+	"gcp:spanner/database:Database":                       {"enableDropProtection": true, "deletionProtection": true},
+	"gcp:spanner/instance:Instance":                       {"forceDestroy": false},
+	"gcp:sql/databaseInstance:DatabaseInstance":           {"deletionProtection": true},
+	"gcp:storage/bucket:Bucket":                           {"forceDestroy": false},
 }
 
 // holdsNone are the resources of those types without data of their own.
@@ -76,7 +77,7 @@ func TestWhatHoldsDataIsProtected(t *testing.T) {
 		types = append(types, typ)
 	}
 	if diff := cmp.Diff([]string{
-		"gcp:secretmanager/secret:Secret", "gcp:spanner/database:Database", "gcp:spanner/instance:Instance", "gcp:storage/bucket:Bucket",
+		"gcp:logging/projectBucketConfig:ProjectBucketConfig", "gcp:secretmanager/secret:Secret", "gcp:spanner/database:Database", "gcp:spanner/instance:Instance", "gcp:storage/bucket:Bucket",
 	}, slices.Compact(types)); diff != "" {
 		t.Errorf("unprotected types of a disposable stack (-want +got):\n%s", diff)
 	}

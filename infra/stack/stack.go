@@ -15,6 +15,7 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudrunv2"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudtasks"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/essentialcontacts"
+	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/monitoring"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/projects"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/secretmanager"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/serviceaccount"
@@ -51,6 +52,12 @@ type program struct {
 	services map[string]*cloudrunv2.Service
 	invokers map[string]*cloudrunv2.ServiceIamMember // by service
 	gateway  pulumi.StringOutput                     // URL
+	entrance pulumi.Resource                         // what comes up last: everything else is there
+
+	watching pulumi.ResourceOption // parent of what watches
+	metrics  []pulumi.Resource     // log-based ones
+	channels map[string]*monitoring.NotificationChannel
+	uptime   *monitoring.UptimeCheckConfig // nil if nothing is probed
 
 	gatewayID pulumi.StringOutput
 	edge      *edge                                  // nil without
@@ -104,6 +111,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		services: map[string]*cloudrunv2.Service{},
 		modules:  map[string]bool{},
 		invokers: map[string]*cloudrunv2.ServiceIamMember{},
+		channels: map[string]*monitoring.NotificationChannel{},
 	}
 	if err := p.noteModules(); err != nil {
 		return nil, err
@@ -112,6 +120,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 	for _, register := range []func() error{
 		p.warnOfModels,
 		p.registerAPIs,
+		p.registerMetrics,
 		p.registerNetwork,
 		p.registerAccounts,
 		p.registerKeys,
@@ -128,6 +137,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		p.registerAudit,
 		p.registerDocumentAI,
 		p.registerEdge,
+		p.registerMonitoring,
 		p.registerBudgets,
 		p.registerPerimeter,
 		p.registerOrganization,
