@@ -25,28 +25,26 @@ import (
 // placeholder stands for every secret value in a plan.
 const placeholder = "placeholder-of-a-preview"
 
-// plan previews a stack from nothing, in the folder scratch: what it consists
-// of does not depend on what is deployed, nor on who may decrypt its secrets.
-// Its config is read from the tracked file and written nowhere but to scratch.
-func (d *deployer) plan(ctx context.Context, name, scratch string) (plan.Stack, error) {
-	planned := plan.Stack{Name: name}
-	secrets, err := copyConfig(string(d.repo), scratch, name)
+// scratch opens a stack from nothing in the folder: what it consists of does
+// not depend on what is deployed, nor on who may decrypt its secrets. Its
+// config is read from the tracked file and written nowhere but to the folder.
+// The paths of its secrets, for which a placeholder stands in, come along.
+func (d *deployer) scratch(ctx context.Context, name, folder string) (auto.Stack, []string, error) {
+	secrets, err := copyConfig(string(d.repo), folder, name)
 	if err != nil {
-		return planned, err
+		return auto.Stack{}, nil, err
 	}
-	planned.Placeholders = secrets
-
 	cli, err := auto.NewPulumiCommand(&auto.PulumiCommandOptions{Root: d.repo.Local(), SkipVersionCheck: true})
 	if err != nil {
-		return planned, err
+		return auto.Stack{}, nil, err
 	}
-	ws, err := auto.NewLocalWorkspace(ctx, auto.Pulumi(cli), auto.WorkDir(scratch), auto.Program(stack.Deploy))
+	ws, err := auto.NewLocalWorkspace(ctx, auto.Pulumi(cli), auto.WorkDir(folder), auto.Program(stack.Deploy))
 	if err != nil {
-		return planned, err
+		return auto.Stack{}, nil, err
 	}
 	s, err := auto.UpsertStack(ctx, name, ws)
 	if err != nil {
-		return planned, said(err)
+		return s, nil, said(err)
 	}
 	values := auto.ConfigMap{}
 	for _, path := range secrets {
@@ -54,9 +52,20 @@ func (d *deployer) plan(ctx context.Context, name, scratch string) (plan.Stack, 
 	}
 	if len(values) > 0 {
 		if err := s.SetAllConfigWithOptions(ctx, values, &auto.ConfigOptions{Path: true}); err != nil {
-			return planned, said(err)
+			return s, nil, said(err)
 		}
 	}
+	return s, secrets, nil
+}
+
+// plan previews a stack from nothing.
+func (d *deployer) plan(ctx context.Context, name, folder string) (plan.Stack, error) {
+	planned := plan.Stack{Name: name}
+	s, secrets, err := d.scratch(ctx, name, folder)
+	if err != nil {
+		return planned, err
+	}
+	planned.Placeholders = secrets
 	for key, dst := range map[string]*string{"gcp:project": &planned.Project, "gcp:region": &planned.Region} {
 		v, err := s.GetConfig(ctx, key)
 		if err != nil {
