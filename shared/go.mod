@@ -20,14 +20,12 @@ require (
 	github.com/sony/gobreaker/v2 v2.4.0
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 	golang.org/x/sync v0.24.0
+	golang.org/x/time v0.16.0
 	google.golang.org/api v0.311.0
 	google.golang.org/genai v1.77.0
 )
 
-require (
-	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8 // indirect
-	golang.org/x/time v0.16.0 // indirect
-)
+require github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8 // indirect
 
 require (
 	cel.dev/expr v0.25.3 // indirect

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 
 	"ingestion.internal/shared/analysis"
 	"ingestion.internal/shared/speech"
@@ -43,6 +44,9 @@ func callContent(request *store.Request) (analysis.Content, error) {
 	if len(content.Turns) == 0 && transcript.Text != "" {
 		content.Turns = []analysis.Turn{{Text: transcript.Text}}
 	}
+	if text := webhookTranscript(request.Payload); len(content.Turns) == 0 && text != "" {
+		content.Turns, content.Missing = []analysis.Turn{{Text: text}}, ""
+	}
 	return content, nil
 }
 
@@ -75,6 +79,16 @@ func webhookDetails(payload json.RawMessage) map[string]string {
 		}
 	}
 	return details
+}
+
+// webhookTranscript is the text that CallRail itself made of a call, "" for
+// most: its customers pay for it.
+func webhookTranscript(payload json.RawMessage) string {
+	var fields struct {
+		Transcription string `json:"transcription"`
+	}
+	_ = json.Unmarshal(payload, &fields) // of another shape: none
+	return strings.TrimSpace(fields.Transcription)
 }
 
 // messages reads a conversation whose payload is

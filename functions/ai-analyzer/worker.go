@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
@@ -37,6 +38,7 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
+	heed(result, request)
 	data, err := json.Marshal(result)
 	if err != nil {
 		return pipeline.Outcome{}, pipeline.Permanent(fmt.Errorf("encode analysis: %w", err))
@@ -84,6 +86,17 @@ func entry(kind analysis.Kind, result *analysis.Analysis) store.Entry {
 		e.Details["content_cut"] = result.ContentCut
 	}
 	return e
+}
+
+// heed adds what the form's sender was seen to do: it counts beside what the
+// model makes of the text.
+func heed(result *analysis.Analysis, request *store.Request) {
+	if request.CommunicationMode != store.ModeForm {
+		return
+	}
+	signals := form.SignalsOf(request.Payload)
+	result.SpamSignals = append(result.SpamSignals, signals...)
+	result.SpamLikelihood = max(result.SpamLikelihood, form.SpamFloor(signals))
 }
 
 // options are what the tenant's workflow wants of the analysis.

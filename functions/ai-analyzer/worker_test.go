@@ -405,3 +405,49 @@ func TestStage(t *testing.T) {
 		t.Errorf("audit entry (-want +got):\n%s", diff)
 	}
 }
+
+// What the sender of a form was seen to do counts beside its text, and only for
+// forms: elsewhere the field is the sender's own.
+func TestHeed(t *testing.T) {
+	t.Parallel()
+	payload := json.RawMessage(`{"_intake":{"signals":["a field that people do not see was filled in"]}}`)
+	for name, tt := range map[string]struct {
+		mode    string
+		payload json.RawMessage
+		model   int64
+		want    int64
+		signals []string
+	}{
+		"trapped":       {store.ModeForm, payload, 5, 95, []string{"links", "a field that people do not see was filled in"}},
+		"model_is_more": {store.ModeForm, payload, 99, 99, []string{"links", "a field that people do not see was filled in"}},
+		"in_haste":      {store.ModeForm, json.RawMessage(`{"_intake":{"signals":["it was filled in within 1s"]}}`), 5, 40, []string{"links", "it was filled in within 1s"}},
+		"no_signal":     {store.ModeForm, json.RawMessage(`{}`), 5, 5, []string{"links"}},
+		"not_a_form":    {store.ModeText, payload, 5, 5, []string{"links"}},
+	} {
+		result := &analysis.Analysis{Result: analysis.Result{SpamLikelihood: tt.model, SpamSignals: []string{"links"}}}
+		heed(result, &store.Request{CommunicationMode: tt.mode, Payload: tt.payload})
+		if result.SpamLikelihood != tt.want {
+			t.Errorf("%s: %d, want %d", name, result.SpamLikelihood, tt.want)
+		}
+		if diff := cmp.Diff(tt.signals, result.SpamSignals); diff != "" {
+			t.Errorf("%s: signals (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+// CallRail's own transcript serves where there is none of ours.
+func TestWebhookTranscript(t *testing.T) {
+	t.Parallel()
+	request := &store.Request{CommunicationMode: store.ModePhoneCall, Payload: json.RawMessage(`{"transcription":" We need a roof. "}`)}
+	_, content, err := contentOf(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]analysis.Turn{{Text: "We need a roof."}}, content.Turns); diff != "" || content.Missing != "" {
+		t.Errorf("missing %q, turns (-want +got)\n%s", content.Missing, diff)
+	}
+	request.Transcription = json.RawMessage(`{"status":"completed","text":"Our own words"}`)
+	if _, content, err = contentOf(request); err != nil || len(content.Turns) != 1 || content.Turns[0].Text != "Our own words" {
+		t.Errorf("%+v, %v", content, err)
+	}
+}

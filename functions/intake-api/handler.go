@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +12,11 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"ingestion.internal/shared/form"
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/problem"
+	"ingestion.internal/shared/publicapi"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/tenant"
@@ -27,16 +29,17 @@ const acceptTimeout = 8 * time.Second
 type handler struct {
 	db       *store.DB
 	enqueuer *pipeline.Enqueuer
+	guard    *publicapi.Guard
 }
 
 func (h *handler) mount(r chi.Router) {
-	r.With(service.RequireJSON).Method(http.MethodPost, "/api/v1/forms", service.Handler(h.form))
+	r.Method(http.MethodPost, "/api/v1/forms", service.Handler(h.form))
+	r.Options("/api/v1/forms", publicapi.Preflight)
 }
 
-var idempotencyKey = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
-
 // form handles POST /api/v1/forms: 202 for a new form, 200 for one whose
-// Idempotency-Key is known.
+// Idempotency-Key is known, 422 for a key that was used for another form. A
+// form without script that asks to be sent on is answered 303.
 func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
 	defer cancel()
@@ -44,22 +47,45 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f, malformed, invalid := parseForm(body)
-	if malformed != nil {
-		return problem.New(problem.BadRequest, malformed.Error())
+	raw, err := form.Read(r.Header.Get("Content-Type"), body)
+	switch {
+	case errors.Is(err, form.ErrMediaType):
+		return problem.New(problem.UnsupportedMedia, err.Error())
+	case errors.Is(err, form.ErrMalformed):
+		return problem.New(problem.BadRequest, err.Error())
+	case err != nil:
+		return problem.New(problem.Unprocessable, err.Error())
 	}
-	if invalid != nil {
-		return problem.New(problem.Unprocessable, strings.ReplaceAll(invalid.Error(), "\n", "; "))
+	if raw.TenantID == "" {
+		return problem.New(problem.Unprocessable, "tenant_id is missing")
 	}
-	if err := h.authenticate(ctx, f); err != nil {
+	lets, err := h.tenant(ctx, raw.TenantID)
+	if err != nil {
 		return err
 	}
-	requestID := uuid.NewString()
-	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		if !idempotencyKey.MatchString(key) {
-			return problem.New(problem.BadRequest, "Idempotency-Key must be 1 to 255 printable characters")
-		}
-		requestID = store.RequestID(f.TenantID, store.SourceForm, key)
+	if err := h.guard.Admit(w, r, raw.TenantID, lets); err != nil {
+		return err
+	}
+	f, err := raw.Interpret(lets)
+	if err != nil {
+		return problem.New(problem.Unprocessable, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if len(raw.Files) > 0 {
+		return problem.New(problem.UnsupportedMedia, "files are not accepted here")
+	}
+	if err := h.office(ctx, f); err != nil {
+		return err
+	}
+	requestID, err := requestID(r, f)
+	if err != nil {
+		return err
+	}
+	payload, err := f.Payload(r.Header.Get("Origin"))
+	if err != nil {
+		return fmt.Errorf("payload: %w", err)
+	}
+	if f.Redirect != "" && raw.Plain {
+		w = &sentOn{ResponseWriter: w, request: r, address: f.Redirect}
 	}
 	return pipeline.Accept(ctx, w, h.db, h.enqueuer, store.Request{
 		TenantID:          f.TenantID,
@@ -71,26 +97,81 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 		CustomerPhone:     f.Phone,
 		CustomerEmail:     f.Email,
 		PostalCode:        f.PostalCode,
-		Payload:           body,
+		Payload:           payload,
 	}, topology.AIAnalysis)
 }
 
-// authenticate returns nil if the form names an active tenant, and an active
-// office of it where it names one. Everything else is one and the same 401, so
-// that nobody learns which tenants there are.
-func (h *handler) authenticate(ctx context.Context, f form) error {
-	if !tenant.ValidID(f.TenantID) {
-		return problem.Wrap(problem.Unauthorized, "", fmt.Errorf("%q cannot be a tenant", f.TenantID))
+// requestID is derived from the form's key, where it has one in its header or
+// among its fields, so that every try to send it makes the same request.
+func requestID(r *http.Request, f *form.Form) (string, error) {
+	key := f.IdempotencyKey
+	if header := r.Header.Get("Idempotency-Key"); header != "" {
+		if !form.ValidIdempotencyKey(header) {
+			return "", problem.New(problem.BadRequest, "Idempotency-Key must be 1 to 255 printable characters")
+		}
+		key = header
 	}
+	if key == "" {
+		return uuid.NewString(), nil
+	}
+	return store.RequestID(f.TenantID, store.SourceForm, key), nil
+}
+
+// unauthorized is one and the same answer to everything that names no active
+// tenant, so that nobody learns which tenants there are.
+func unauthorized(why error) error { return problem.Wrap(problem.Unauthorized, "", why) }
+
+// tenant returns what the tenant lets in, if it is active.
+func (h *handler) tenant(ctx context.Context, id string) (intake.Config, error) {
+	if !tenant.ValidID(id) {
+		return intake.Config{}, unauthorized(fmt.Errorf("%q cannot be a tenant", id))
+	}
+	lets, err := h.db.Directory().Intake(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return intake.Config{}, unauthorized(err)
+	}
+	return lets, err
+}
+
+// office checks that the form names an active office of its tenant, or none.
+func (h *handler) office(ctx context.Context, f *form.Form) error {
 	offices, err := h.db.Directory().Offices(ctx, f.TenantID)
 	if errors.Is(err, store.ErrNotFound) {
-		return problem.Wrap(problem.Unauthorized, "", fmt.Errorf("tenant %q: %w", f.TenantID, err))
+		return unauthorized(fmt.Errorf("tenant %q: %w", f.TenantID, err))
 	}
 	if err != nil {
 		return err
 	}
 	if f.OfficeID != "" && !slices.ContainsFunc(offices, func(o store.Office) bool { return o.OfficeID == f.OfficeID }) {
-		return problem.Wrap(problem.Unauthorized, "", fmt.Errorf("tenant %s has no office %q", f.TenantID, f.OfficeID))
+		return unauthorized(fmt.Errorf("tenant %s has no office %q", f.TenantID, f.OfficeID))
 	}
 	return nil
+}
+
+// sentOn answers what is accepted by sending the browser on to another page.
+type sentOn struct {
+	http.ResponseWriter
+	request *http.Request
+	address string
+	done    bool
+}
+
+// WriteHeader answers 303 where the form was taken in, and anything else as it
+// is.
+func (s *sentOn) WriteHeader(status int) {
+	if status == http.StatusAccepted || status == http.StatusOK {
+		s.done = true
+		s.Header().Del("Content-Type")
+		http.Redirect(s.ResponseWriter, s.request, s.address, http.StatusSeeOther)
+		return
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Write drops the body of an answer that was sent on.
+func (s *sentOn) Write(b []byte) (int, error) {
+	if s.done {
+		return len(b), nil
+	}
+	return s.ResponseWriter.Write(b)
 }

@@ -7,6 +7,7 @@ import (
 
 	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/publicapi"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
@@ -17,6 +18,7 @@ type config struct {
 	Store      store.Config
 	Tasks      pipeline.TasksConfig
 	AIAnalysis pipeline.AIAnalysisTarget
+	Public     publicapi.Config
 }
 
 func main() { service.Main(topology.IntakeAPI, setup) }
@@ -34,7 +36,11 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	}
 	s.OnClose("cloud tasks", tasks.Close)
 
-	h := &handler{db: db, enqueuer: pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AIAnalysis.Target())}
+	h := &handler{
+		db:       db,
+		enqueuer: pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AIAnalysis.Target()),
+		guard:    publicapi.NewGuard(cfg.Public, nil),
+	}
 	h.mount(s.Router)
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/topology"
 )
 
@@ -175,6 +176,7 @@ type TenantConfig struct {
 	State    string                  `json:"state"` // active (default) or offboarded
 	Secrets  TenantSecrets           `json:"secrets"`
 	Workflow raw                     `json:"workflow"` // over the default workflow
+	Intake   intake.Config           `json:"intake"`   // what its public channels let in
 	Offices  map[string]OfficeConfig `json:"offices"`
 }
 

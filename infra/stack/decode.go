@@ -82,7 +82,7 @@ func decode(dst reflect.Value, value any, path string, errs *problems) {
 		}
 		fields := map[string]reflect.Value{}
 		for i := range dst.NumField() {
-			if tag := dst.Type().Field(i).Tag.Get("json"); tag != "" {
+			if tag, _, _ := strings.Cut(dst.Type().Field(i).Tag.Get("json"), ","); tag != "" {
 				fields[tag] = dst.Field(i)
 			}
 		}

@@ -59,6 +59,9 @@ func (c *Config) validateTenants(errs *problems) {
 			errs.add(path+".offices", "must have at least one office")
 		}
 		own, broken := c.checkWorkflow(workflow.Default(), t.Workflow, nil, path, errs)
+		if err := t.Intake.Validate(path + ".intake"); err != nil {
+			errs.addAll(err)
+		}
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			officePath := path + ".offices." + officeID
@@ -136,7 +139,7 @@ func (c *Config) manifest() (tenant.Manifest, error) {
 		if err != nil {
 			return tenant.Manifest{}, err
 		}
-		entry := tenant.Tenant{ID: id, Name: t.Name, State: t.State, Offices: []tenant.Office{}}
+		entry := tenant.Tenant{ID: id, Name: t.Name, State: t.State, Offices: []tenant.Office{}, Intake: t.Intake}
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			merged, err := workflow.Merge(own, o.Workflow, "workflow")

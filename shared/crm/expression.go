@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ingestion.internal/shared/contact"
 )
 
 // source is a field of a lead that a mapping can name.
@@ -154,7 +156,7 @@ var transforms = map[string]transform{
 	"trim":       {[]Type{String}, String, true, stringStep(func(s string) (string, error) { return strings.TrimSpace(s), nil })},
 	"first_name": {[]Type{String}, String, false, stringStep(func(s string) (string, error) { first, _ := splitName(s); return first, nil })},
 	"last_name":  {[]Type{String}, String, false, stringStep(func(s string) (string, error) { _, last := splitName(s); return last, nil })},
-	"e164":       {[]Type{String}, String, false, stringStep(E164)},
+	"e164":       {[]Type{String}, String, false, stringStep(contact.E164)},
 	"int":        {[]Type{String, Int, Number}, Int, false, toInt},
 	"string":     {[]Type{String, Int, Number, Bool, Time, List}, String, true, func(v any) (any, error) { return render(v), nil }},
 }

@@ -288,35 +288,6 @@ func TestSplitName(t *testing.T) {
 	}
 }
 
-func TestE164(t *testing.T) {
-	t.Parallel()
-	for number, want := range map[string]string{
-		"(310) 555-0123":     "+13105550123",
-		"310.555.0123":       "+13105550123",
-		"1 310 555 0123":     "+13105550123",
-		"+1 310 555 0123":    "+13105550123",
-		"+44 20 7946 0018":   "+442079460018",
-		"0044 20 7946 0018":  "+442079460018",
-		"":                   "",
-		"anonymous":          "",
-		"555-0123":           "",
-		"110 555 0123":       "", // area codes begin with 2
-		"310 155 0123":       "", // so do exchanges
-		"310 555 0123 x4":    "",
-		"310 555 0123+":      "",
-		"+1 310 555 012":     "",
-		"+0 310 555 0123":    "",
-		"+4420":              "",
-		"+44207946001812345": "",
-		"２１２ ５５５ ０１２３":       "", // digits of another script
-	} {
-		got, err := E164(number)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("E164(%q) = %q, %v, want %q", number, got, err, want)
-		}
-	}
-}
-
 func TestUpsertAll(t *testing.T) {
 	t.Parallel()
 	leads := []Lead{{RequestID: "a"}, {RequestID: "b"}}

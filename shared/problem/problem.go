@@ -7,8 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -27,6 +29,7 @@ type Kind struct {
 var (
 	BadRequest       = &Kind{status: http.StatusBadRequest, slug: "bad-request", title: "The request is malformed"}
 	Unauthorized     = &Kind{status: http.StatusUnauthorized, slug: "unauthorized", title: "The request could not be authenticated"}
+	Forbidden        = &Kind{status: http.StatusForbidden, slug: "forbidden", title: "This is not allowed"}
 	NotFound         = &Kind{status: http.StatusNotFound, slug: "not-found", title: "There is nothing here"}
 	MethodNotAllowed = &Kind{status: http.StatusMethodNotAllowed, slug: "method-not-allowed", title: "This method is not allowed here"}
 	Conflict         = &Kind{status: http.StatusConflict, slug: "conflict", title: "The request conflicts with one in progress", retryAfter: 5}
@@ -53,10 +56,17 @@ func Wrap(kind *Kind, detail string, cause error) error {
 	return &failure{kind: kind, detail: detail, cause: cause}
 }
 
+// RetryAfter is New for a caller who is told when to come again, instead of
+// the kind's own time.
+func RetryAfter(kind *Kind, detail string, wait time.Duration) error {
+	return &failure{kind: kind, detail: detail, wait: max(wait, time.Second)}
+}
+
 type failure struct {
 	kind   *Kind
 	detail string
 	cause  error
+	wait   time.Duration // 0 = the kind's
 }
 
 func (f *failure) Error() string {
@@ -117,16 +127,20 @@ func KindOf(err error) *Kind {
 // answered 500 without any detail.
 func Write(w http.ResponseWriter, err error) {
 	kind := KindOf(err)
+	retryAfter := kind.retryAfter
 	doc := Document{Type: "urn:ingestion:problem:" + kind.slug, Title: kind.title, Status: kind.status}
 	var f *failure
 	if errors.As(err, &f) {
 		doc.Detail = f.detail
+		if f.wait > 0 {
+			retryAfter = int(math.Ceil(f.wait.Seconds()))
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	if kind.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(kind.retryAfter))
+	if retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	w.WriteHeader(kind.status)
 	// A failure to write means that the caller has gone.

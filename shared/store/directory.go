@@ -10,6 +10,7 @@ import (
 	"cloud.google.com/go/spanner"
 
 	"ingestion.internal/shared/agecache"
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/workflow"
 )
 
@@ -18,11 +19,16 @@ import (
 type Directory struct {
 	client *spanner.Client
 	cache  *agecache.Cache[[]Office]
+	intake *agecache.Cache[intake.Config]
 }
 
 func newDirectory(client *spanner.Client, maxAge time.Duration, now func() time.Time) *Directory {
 	notFound := func(err error) bool { return errors.Is(err, ErrNotFound) }
-	return &Directory{client: client, cache: agecache.New[[]Office](maxAge, notFound, now)}
+	return &Directory{
+		client: client,
+		cache:  agecache.New[[]Office](maxAge, notFound, now),
+		intake: agecache.New[intake.Config](maxAge, notFound, now),
+	}
 }
 
 const officeColumns = `o.tenant_id, o.office_id, o.name, o.callrail_company_id, o.callrail_company_resource_id,
@@ -131,6 +137,36 @@ func (d *Directory) Tenants(ctx context.Context) ([]TenantRow, error) {
 		return nil, fmt.Errorf("tenants: %w", err)
 	}
 	return all, nil
+}
+
+// Intake returns what the active tenant lets in by its public channels, or
+// ErrNotFound.
+func (d *Directory) Intake(ctx context.Context, tenantID string) (intake.Config, error) {
+	return d.intake.Get(ctx, tenantID, func(ctx context.Context) (intake.Config, error) {
+		row, err := d.client.Single().ReadRow(ctx, "tenants", spanner.Key{tenantID}, []string{"status", "intake_config"})
+		if err != nil {
+			return intake.Config{}, fmt.Errorf("tenant %s: %w", tenantID, notFound(err))
+		}
+		var status string
+		var config spanner.NullJSON
+		if err := row.Columns(&status, &config); err != nil {
+			return intake.Config{}, fmt.Errorf("tenant %s: %w", tenantID, err)
+		}
+		if status != tenantActive {
+			return intake.Config{}, fmt.Errorf("tenant %s is %s: %w", tenantID, status, ErrNotFound)
+		}
+		var cfg intake.Config
+		if config.Valid {
+			text, err := json.Marshal(config.Value)
+			if err == nil {
+				err = json.Unmarshal(text, &cfg)
+			}
+			if err != nil {
+				return intake.Config{}, fmt.Errorf("intake_config of tenant %s: %w", tenantID, err)
+			}
+		}
+		return cfg.WithDefaults(), nil
+	})
 }
 
 func queryOffices(rows *spanner.RowIterator) ([]Office, error) {

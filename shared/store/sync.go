@@ -42,13 +42,30 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 			mutations = append(mutations, m)
 		}
 
-		present, err := t.rows(ctx, tx, `SELECT '', IFNULL(name, ''), status FROM tenants WHERE tenant_id = @tenant`, 2)
+		present, err := t.rows(ctx, tx, `SELECT '', IFNULL(name, ''), status, IFNULL(TO_JSON_STRING(intake_config), '')
+			FROM tenants WHERE tenant_id = @tenant`, 3)
 		if err != nil {
 			return err
 		}
-		want := []string{declared.Name, declared.State}
+		lets, err := json.Marshal(declared.Intake)
+		if err != nil {
+			return err
+		}
+		normal, err := normalJSON(string(lets))
+		if err != nil {
+			return err
+		}
+		if row := present[""]; row != nil {
+			if row[2], err = normalJSON(row[2]); err != nil {
+				return err
+			}
+		}
+		want := []string{declared.Name, declared.State, normal}
 		if what := difference("tenant", present, "", want); what != "" {
-			change(what, t.upsert("tenants", present[""] == nil, map[string]any{"name": declared.Name, "status": declared.State}))
+			change(what, t.upsert("tenants", present[""] == nil, map[string]any{
+				"name": declared.Name, "status": declared.State,
+				"intake_config": spanner.NullJSON{Value: json.RawMessage(lets), Valid: true},
+			}))
 		}
 
 		present, err = t.rows(ctx, tx, `SELECT office_id, IFNULL(name, ''), status, IFNULL(callrail_company_id, ''),

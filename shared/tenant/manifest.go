@@ -4,7 +4,10 @@
 // value.
 package tenant
 
-import "ingestion.internal/shared/workflow"
+import (
+	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/workflow"
+)
 
 // Manifest lists every tenant of a stack, ordered by id.
 type Manifest struct {
@@ -20,6 +23,8 @@ type Tenant struct {
 	Name    string   `json:"name"`
 	State   string   `json:"state"` // active or offboarded
 	Offices []Office `json:"offices"`
+
+	Intake intake.Config `json:"intake,omitzero"` // what its public channels let in
 }
 
 // Office is one location of a tenant, with its own CallRail company.

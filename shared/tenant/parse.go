@@ -68,6 +68,9 @@ func Parse(data []byte) (Manifest, error) {
 			fail("tenants[%d]: %q is there twice", i, t.ID)
 		}
 		tenants[t.ID] = true
+		if err := t.Intake.Validate(fmt.Sprintf("tenants[%d].intake", i)); err != nil {
+			fail("%w", err)
+		}
 		if t.State != Active && t.State != Offboarded {
 			fail("tenants[%d] (%s): bad state %q", i, t.ID, t.State)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/workflow"
 )
 
@@ -30,6 +31,10 @@ func TestParse(t *testing.T) {
 				"tenants[0].offices[0].workflow.service_area.allowed_areas: must list at least one area",
 				"tenants[0].offices[1].workflow: must be an object, not a list",
 			},
+		},
+		"intake": {
+			`{"tenants":[{"id":"acme","name":"A","state":"active","intake":{"origins":["acme.example"]},"offices":[]}]}`,
+			[]string{"tenants[0].intake.origins[0]: must be an origin"},
 		},
 		"five_at_once": {
 			`{"tenants":[{"id":"A","state":"active"},{"id":"bb","state":"odd"},{"id":"bb","state":"active","offices":[{"id":"o","callrailCompanyId":"1"},{"id":"o","callrailCompanyId":"1"},{"id":"/"}]}]}`,
@@ -73,6 +78,10 @@ func TestParseReadsWhatIsWritten(t *testing.T) {
 	fill(reflect.ValueOf(&want).Elem())
 	want.Tenants[0].ID, want.Tenants[0].State = "acme", Active
 	want.Tenants[0].Offices[0].Workflow = workflow.Default()
+	want.Tenants[0].Intake = intake.Config{
+		Origins: []string{"https://a.example"}, Redirects: []string{"https://a.example/thanks"}, Aliases: map[string]string{"tel-1": intake.Phone},
+		Honeypot: "x", MinSeconds: 1, PerMinute: 2, PerAddress: 3,
+	}
 	text, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

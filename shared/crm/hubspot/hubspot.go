@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"ingestion.internal/shared/contact"
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
 )
@@ -170,7 +171,7 @@ func (c *Connector) prepare(lead *crm.Lead) (*push, error) {
 		p.input.Properties[name] = crm.Text(v)
 	}
 	email, emailErr := mail.ParseAddress(strings.TrimSpace(lead.Customer.Email))
-	phone, phoneErr := crm.E164(lead.Customer.Phone)
+	phone, phoneErr := contact.E164(lead.Customer.Phone)
 	if emailErr != nil && p.input.Properties[emailProperty] == lead.Customer.Email && lead.Customer.Email != "" {
 		// It would make HubSpot refuse the whole contact.
 		delete(p.input.Properties, emailProperty)

@@ -1,4 +1,6 @@
-package crm
+// Package contact writes telephone numbers and e-mail addresses in one form, so
+// that the same person is known again.
+package contact
 
 import (
 	"errors"

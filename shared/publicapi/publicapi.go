@@ -1,0 +1,148 @@
+// Package publicapi is what the routes share that anybody may call: CORS, the
+// check of a page's origin, and limits by tenant and by address. It slows
+// callers down and keeps foreign pages out; it proves nothing about a caller.
+package publicapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/problem"
+)
+
+// Config says where a caller's address is found.
+type Config struct {
+	// TrustedHops is how many of the last addresses in X-Forwarded-For are our
+	// own front ends': the caller's is the one before them. With 0 it is the
+	// last one, which is what Cloud Run's front end adds. What stands before
+	// is the caller's word.
+	TrustedHops int `env:"TRUSTED_HOPS" envDefault:"0"`
+}
+
+// maxKeys bounds what one instance remembers. Over it, the limits begin anew,
+// which is to the callers' advantage.
+const maxKeys = 50_000
+
+// Guard lets requests of tenants in. It is safe for concurrent use.
+type Guard struct {
+	cfg Config
+	now func() time.Time
+
+	mu      sync.Mutex
+	budgets map[string]budget
+}
+
+// budget is what one tenant, or one address, has left.
+type budget struct {
+	perMinute int
+	limiter   *rate.Limiter
+}
+
+// NewGuard returns a guard. now is time.Now if nil.
+func NewGuard(cfg Config, now func() time.Time) *Guard {
+	if now == nil {
+		now = time.Now
+	}
+	return &Guard{cfg: cfg, now: now, budgets: map[string]budget{}}
+}
+
+// Admit checks a request to a tenant: whether its page may send, and whether
+// the tenant and the caller's address are within their limits. A page that may
+// is told so in the answer's headers. The error is of package problem.
+func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, tenantID string, cfg intake.Config) error {
+	cfg = cfg.WithDefaults()
+	origin := r.Header.Get("Origin")
+	if !cfg.AllowsOrigin(origin) {
+		return problem.New(problem.Forbidden, "this page may not send to the tenant")
+	}
+	if origin != "" {
+		allow(w, origin) // also for what is refused below: the page has to read why
+	}
+	for _, limit := range []struct {
+		key       string
+		perMinute int
+	}{
+		{"tenant/" + tenantID, cfg.PerMinute},
+		{"address/" + tenantID + "/" + g.Address(r), cfg.PerAddress},
+	} {
+		if wait := g.wait(limit.key, limit.perMinute); wait > 0 {
+			return problem.RetryAfter(problem.TooManyRequests, fmt.Sprintf("at most %d requests a minute", limit.perMinute), wait)
+		}
+	}
+	return nil
+}
+
+// wait takes one request from the key's budget; it returns how long to wait
+// where there is none.
+func (g *Guard) wait(key string, perMinute int) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	b := g.budgets[key]
+	if b.perMinute != perMinute { // new, or its tenant's config has changed
+		if len(g.budgets) >= maxKeys {
+			clear(g.budgets)
+		}
+		b = budget{perMinute, rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)}
+		g.budgets[key] = b
+	}
+	now := g.now()
+	reservation := b.limiter.ReserveN(now, 1)
+	delay := reservation.DelayFrom(now)
+	if delay > 0 {
+		reservation.CancelAt(now)
+	}
+	return delay
+}
+
+// Address returns the caller's address; one of IPv6 by its network, because a
+// household has billions of them.
+func (g *Guard) Address(r *http.Request) string {
+	host := r.RemoteAddr
+	if forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ","); len(forwarded) > g.cfg.TrustedHops {
+		if last := strings.TrimSpace(forwarded[len(forwarded)-1-g.cfg.TrustedHops]); last != "" {
+			host = last
+		}
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		port, err := netip.ParseAddrPort(host)
+		if err != nil {
+			return "unknown"
+		}
+		addr = port.Addr()
+	}
+	addr = addr.Unmap()
+	if addr.Is6() {
+		if network, err := addr.WithZone("").Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return addr.String()
+}
+
+// Preflight answers a browser's question whether a page may send at all. The
+// question does not name the tenant, so the answer is yes; whether the page may
+// send to its tenant is seen when it does.
+// https://fetch.spec.whatwg.org/#cors-preflight-fetch
+func Preflight(w http.ResponseWriter, r *http.Request) {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		allow(w, origin)
+		w.Header().Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+		w.Header().Set("Access-Control-Allow-Headers", "Content-Type, Idempotency-Key, Last-Event-ID")
+		w.Header().Set("Access-Control-Max-Age", "3600")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func allow(w http.ResponseWriter, origin string) {
+	w.Header().Set("Access-Control-Allow-Origin", origin)
+	w.Header().Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id")
+	w.Header().Add("Vary", "Origin")
+}

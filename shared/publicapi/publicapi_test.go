@@ -1,0 +1,98 @@
+package publicapi
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/problem"
+)
+
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		hops      int
+		remote    string
+		forwarded []string
+		want      string
+	}{
+		"direct":          {0, "192.0.2.1:55", nil, "192.0.2.1"},
+		"front_end":       {0, "10.0.0.1:55", []string{"203.0.113.7"}, "203.0.113.7"},
+		"forged_in_front": {0, "10.0.0.1:55", []string{"1.1.1.1, 203.0.113.7"}, "203.0.113.7"},
+		"two_headers":     {0, "10.0.0.1:55", []string{"1.1.1.1", "203.0.113.7"}, "203.0.113.7"},
+		"behind_gateway":  {1, "10.0.0.1:55", []string{"1.1.1.1, 203.0.113.7, 10.9.9.9"}, "203.0.113.7"},
+		"fewer_than_hops": {3, "192.0.2.1:55", []string{"203.0.113.7"}, "192.0.2.1"},
+		"ipv6_network":    {0, "[2001:db8:1:2:3::4]:55", nil, "2001:db8:1:2::/64"},
+		"mapped":          {0, "[::ffff:192.0.2.1]:55", nil, "192.0.2.1"},
+		"nonsense":        {0, "x", []string{"y"}, "unknown"},
+		"empty":           {0, "192.0.2.1:55", []string{""}, "192.0.2.1"},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.RemoteAddr = tt.remote
+		r.Header["X-Forwarded-For"] = tt.forwarded
+		if got := NewGuard(Config{TrustedHops: tt.hops}, nil).Address(r); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+func TestBudgets(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	g := NewGuard(Config{}, func() time.Time { return now })
+	admit := func(tenant, address string, cfg intake.Config) error {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.RemoteAddr = address + ":1"
+		return g.Admit(httptest.NewRecorder(), r, tenant, cfg)
+	}
+	cfg := intake.Config{PerMinute: 4, PerAddress: 2}
+	for i, want := range []bool{true, true, false} {
+		if err := admit("acme", "192.0.2.1", cfg); (err == nil) != want || err != nil && !errors.Is(err, problem.TooManyRequests) {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	if err := admit("acme", "192.0.2.2", cfg); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+	// The refused one was counted for the tenant, so its budget is used up.
+	if err := admit("acme", "192.0.2.3", cfg); err == nil {
+		t.Error("the tenant's budget has no end")
+	}
+	if err := admit("bolt", "192.0.2.1", cfg); err != nil {
+		t.Errorf("another tenant: %v", err)
+	}
+	now = now.Add(30 * time.Second)
+	if err := admit("acme", "192.0.2.1", cfg); err != nil {
+		t.Errorf("half a minute later: %v", err)
+	}
+	if err := admit("acme", "192.0.2.9", intake.Config{PerMinute: 100, PerAddress: 2}); err != nil {
+		t.Errorf("with a larger budget: %v", err)
+	}
+}
+
+// The memory that strangers can make an instance use is bounded.
+func TestBudgetsAreBounded(t *testing.T) {
+	t.Parallel()
+	g := NewGuard(Config{}, nil)
+	for i := range maxKeys + 10 {
+		g.wait(strconv.Itoa(i), 1)
+	}
+	if n := len(g.budgets); n > maxKeys {
+		t.Errorf("%d budgets", n)
+	}
+}
+
+func TestRefusedPageIsNotCounted(t *testing.T) {
+	t.Parallel()
+	g := NewGuard(Config{}, nil)
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("Origin", "https://evil.example")
+	err := g.Admit(httptest.NewRecorder(), r, "acme", intake.Config{Origins: []string{"https://a.example"}})
+	if !errors.Is(err, problem.Forbidden) || len(g.budgets) != 0 {
+		t.Errorf("%v, %d budgets", err, len(g.budgets))
+	}
+}
