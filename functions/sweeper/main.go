@@ -30,6 +30,7 @@ type config struct {
 	AudioProcessing pipeline.AudioProcessingTarget
 	AIAnalysis      pipeline.AIAnalysisTarget
 	Workflow        pipeline.WorkflowTarget
+	Delivery        pipeline.DeliveryTarget
 	Batch           int `env:"SWEEP_BATCH,required,notEmpty"` // stages of one run
 }
 
@@ -55,7 +56,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		return err
 	}
 	s.OnClose("cloud tasks", tasks.Close)
-	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target())
+	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target(), cfg.Delivery.Target())
 	mount(s, pipeline.NewSweeper(db, enqueuer, cfg.Batch))
 	return nil
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,15 +20,28 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
+// flaky is a worker that fails as often as it is told to.
+type flaky struct {
+	pipeline.Worker
+	failures int
+}
+
+func (f *flaky) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, error) {
+	if f.failures > 0 {
+		f.failures--
+		return pipeline.Outcome{}, errors.New("not now")
+	}
+	return f.Worker.Work(ctx, job)
+}
+
 // TestLog keeps what a stage logs of its attempts and decisions: one that
 // fails, one that completes its request, and one that runs out of attempts.
 func TestLog(t *testing.T) {
 	log := telemetrytest.Capture(t, topology.WorkflowEngine)
 	db := storetest.Open(t)
-	var applied []string
-	away := &recorder{"crm", 1, &applied}
+	away := &flaky{Worker: &worker{batchEvery: time.Minute, now: time.Now}, failures: 1}
 	s := service.New(service.Config{MaxBodyBytes: 1 << 20}, slog.Default())
-	pipeline.NewRunner(db, &worker{effects: []effect{away}}, nil, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}).Mount(s.Router)
+	pipeline.NewRunner(db, away, nil, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}).Mount(s.Router)
 	post := func(id string) {
 		s.Router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, topology.Workflow.Path(),
 			strings.NewReader(`{"tenant_id":"acme","request_id":"`+id+`"}`)))
@@ -49,7 +64,7 @@ func TestLog(t *testing.T) {
 	// What an analysis before it would have left.
 	job := pipeline.Job{Request: &store.Request{CommunicationMode: store.ModeForm, SpamLikelihood: ptr(80.0)}, Office: &store.Office{Workflow: area(t)}}
 	ctx := logging.With(logging.WithTenant(t.Context(), storetest.Acme), slog.String(telemetry.Channel, job.Request.CommunicationMode))
-	if _, err := (&worker{}).Work(ctx, job); err != nil {
+	if _, err := (&worker{batchEvery: time.Minute, now: time.Now}).Work(ctx, job); err != nil {
 		t.Fatal(err)
 	}
 	log.Golden()

@@ -1,11 +1,14 @@
-// Workflow-engine works the last stage of every request: it decides what the
-// request is by its tenant's workflow, and sets off what follows from that.
+// Workflow-engine decides what every request is by its tenant's workflow, and
+// plans what follows from that: a record in the CRM, mail. The dispatcher
+// carries it out.
 package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/geocode"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
@@ -15,8 +18,11 @@ import (
 
 type config struct {
 	service.Config
-	Store store.Config
-	Stage pipeline.StageConfig
+	Store      store.Config
+	Stage      pipeline.StageConfig
+	Tasks      pipeline.TasksConfig
+	Next       pipeline.DeliveryTarget
+	BatchEvery time.Duration `env:"DELIVERY_BATCH_EVERY,required,notEmpty"` // of leads that are not pushed at once
 
 	Geocoding         bool          `env:"GEOCODING_ENABLED"`
 	GeocodingTimeout  time.Duration `env:"GEOCODING_TIMEOUT" envDefault:"5s"`
@@ -24,7 +30,13 @@ type config struct {
 }
 
 // Validate reports every value out of range.
-func (c config) Validate() error { return c.Stage.Validate() }
+func (c config) Validate() error {
+	err := c.Stage.Validate()
+	if c.BatchEvery < time.Minute {
+		err = errors.Join(err, errors.New("DELIVERY_BATCH_EVERY must be at least 1m"))
+	}
+	return err
+}
 
 func main() { service.Main(topology.WorkflowEngine, setup) }
 
@@ -35,7 +47,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	}
 	s.OnClose("database", db.Close)
 	s.WaitFor("database", db.Ping)
-	w := &worker{}
+	w := &worker{batchEvery: cfg.BatchEvery, now: time.Now}
 	if cfg.Geocoding {
 		places, err := geocode.New(ctx, cfg.GeocodingEndpoint, cfg.GeocodingTimeout)
 		if err != nil {
@@ -44,6 +56,12 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		s.OnClose("geocoding", places.Close)
 		w.places = places
 	}
-	pipeline.NewRunner(db, w, nil, cfg.Stage).Mount(s.Router)
+	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("cloud tasks", tasks.Close)
+	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.Next.Target())
+	pipeline.NewRunner(db, w, enqueuer, cfg.Stage).Mount(s.Router)
 	return nil
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/effects"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/store"
@@ -16,20 +18,13 @@ import (
 	"ingestion.internal/shared/workflow"
 )
 
-// effect is something outside the platform that follows from a decision: a
-// record in the tenant's CRM, a mail. Apply decides by the tenant's workflow
-// whether it is due, and is idempotent by the request's id: it may run again
-// for a decision that it was applied to before.
-type effect interface {
-	Name() string
-	Apply(ctx context.Context, job pipeline.Job, decision workflow.Decision) error
-}
-
-// worker works topology.Workflow: the decision, then the effects in order. The
-// decision is committed when all of them have succeeded.
+// worker works topology.Workflow: the decision, and which effects follow from
+// it. They are committed together; the dispatcher carries the effects out, so a
+// CRM that is slow or away never holds a decision up.
 type worker struct {
-	effects []effect
-	places  locator // nil where addresses are not looked up
+	places     locator       // nil where addresses are not looked up
+	batchEvery time.Duration // of leads that are not pushed at once
+	now        func() time.Time
 }
 
 var _ pipeline.Worker = (*worker)(nil)
@@ -37,24 +32,32 @@ var _ pipeline.Worker = (*worker)(nil)
 // Stage returns topology.Workflow.
 func (*worker) Stage() topology.Stage { return topology.Workflow }
 
-// Work decides the request and completes it.
+// Work decides the request and plans what follows. A request that nothing
+// follows from is complete.
 func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, error) {
 	decision, err := w.decide(ctx, job)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
-	for _, e := range w.effects {
-		if err := e.Apply(ctx, job, decision); err != nil {
-			return pipeline.Outcome{}, fmt.Errorf("%s: %w", e.Name(), err)
-		}
+	outcome := string(decision.Outcome)
+	decided := *job.Request
+	decided.Decision, decided.DecisionReasons = outcome, decision.Reasons
+	lead, err := effects.Lead(&decided, job.Office)
+	if err != nil {
+		return pipeline.Outcome{}, pipeline.Permanent(err)
+	}
+	steps := effects.Plan(job.Office.Workflow, lead, w.now(), w.batchEvery)
+	out := pipeline.Outcome{
+		Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons},
+		Entries: append([]store.Entry{{Action: "decided", Reason: outcome + ": " + strings.Join(decision.Reasons, "; "),
+			Details: map[string]any{"outcome": outcome, "reasons": decision.Reasons}}}, effects.Entries(steps)...),
+		Effects: effects.Planned(steps),
+	}
+	if len(out.Effects) > 0 {
+		out.Next = topology.Delivery
 	}
 	logDecision(ctx, job.Request, decision)
-	outcome := string(decision.Outcome)
-	return pipeline.Outcome{
-		Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons},
-		Entries: []store.Entry{{Action: "decided", Reason: outcome + ": " + strings.Join(decision.Reasons, "; "),
-			Details: map[string]any{"outcome": outcome, "reasons": decision.Reasons}}},
-	}, nil
+	return out, nil
 }
 
 // logDecision writes the line by which decisions are counted.

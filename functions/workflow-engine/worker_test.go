@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,14 +10,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ingestion.internal/ddl"
 	"ingestion.internal/shared/fault"
+	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
-	"ingestion.internal/shared/spannertest"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/store/storetest"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
+	"ingestion.internal/shared/wirefake"
 	"ingestion.internal/shared/workflow"
 )
 
@@ -94,92 +93,113 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// recorder is an effect that fails as often as it is told to.
-type recorder struct {
-	name     string
-	failures int
-	applied  *[]string
-}
+// at is the moment at which the tests decide.
+var at = time.Date(2026, 11, 25, 10, 7, 0, 0, time.UTC)
 
-func (r *recorder) Name() string { return r.name }
-
-func (r *recorder) Apply(_ context.Context, job pipeline.Job, d workflow.Decision) error {
-	*r.applied = append(*r.applied, r.name+" "+string(d.Outcome))
-	if r.failures > 0 {
-		r.failures--
-		return errors.New("the CRM is away")
-	}
-	return nil
-}
-
-// TestStage runs the stage against the database: a failing effect leaves the
-// request undecided for the next attempt, which completes it.
+// TestStage runs the stage against the database: the decision, its audit trail,
+// what follows from it and the next stage are there together.
 func TestStage(t *testing.T) {
+	all := func(w workflow.Config) workflow.Config {
+		w.CRMIntegration = workflow.CRMIntegration{Enabled: true, Provider: "hubspot", PushImmediately: true}
+		w.EmailNotifications = workflow.EmailNotifications{Enabled: true, Recipients: []string{"a@example.com", "A@example.com", "b@example.com"}}
+		return w
+	}
+	batch := func(w workflow.Config) workflow.Config {
+		w = all(w)
+		w.CRMIntegration.PushImmediately, w.EmailNotifications.Enabled = false, false
+		return w
+	}
+	off := func(w workflow.Config) workflow.Config { return w }
+	for name, tc := range map[string]struct {
+		change  func(workflow.Config) workflow.Config
+		zip     string
+		want    string
+		effects []string
+		trail   []string
+	}{
+		// A form that was not analysed is for a person to look at.
+		"all": {all, "90210", "needs_review",
+			[]string{"crm hubspot planned immediate", "email a@example.com planned immediate", "email b@example.com planned immediate"},
+			[]string{"crm.planned: the decision is needs_review, and leads are pushed to hubspot at once", "email.planned: every lead is mailed", "email.planned: every lead is mailed"}},
+		"held_back": {all, "10001", "out_of_area", nil,
+			[]string{"crm.skipped: the decision is out_of_area: it is held back", "email.skipped: the decision is out_of_area: it is held back"}},
+		"batch": {batch, "90210", "needs_review", []string{"crm hubspot planned batch"},
+			[]string{"crm.planned: the decision is needs_review, and leads are pushed to hubspot in batches", "email.skipped: e-mail notifications are off"}},
+		"off": {off, "90210", "needs_review", nil,
+			[]string{"crm.skipped: the CRM integration is off", "email.skipped: e-mail notifications are off"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := storetest.Open(t)
+			acme := db.Tenant("acme")
+			cfg := tc.change(area(t))
+			if _, err := acme.Sync(t.Context(), tenant.Tenant{ID: "acme", Name: "Acme", State: "active",
+				Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: cfg}}}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := acme.Accept(t.Context(), store.Request{TenantID: "acme", RequestID: requestID, OfficeID: "main", Source: store.SourceForm,
+				CommunicationMode: store.ModeForm, PostalCode: tc.zip, Payload: []byte(`{}`)}, topology.Workflow); err != nil {
+				t.Fatal(err)
+			}
+			wirefake.Credentials(t)
+			google := wirefake.New(t, nil)
+			client, err := gcp.CloudTasks(t.Context(), google.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { client.Close() })
+			enqueuer := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam"},
+				pipeline.DeliveryTarget{Queue: "projects/p/locations/l/queues/delivery", ServiceURL: "http://dispatcher"}.Target())
+			w := &worker{batchEvery: 15 * time.Minute, now: func() time.Time { return at }}
+			s := service.New(service.Config{MaxBodyBytes: 1 << 20}, slog.New(slog.DiscardHandler))
+			pipeline.NewRunner(db, w, enqueuer, pipeline.StageConfig{MaxAttempts: 3, Lease: time.Minute}).Mount(s.Router)
+			rec := httptest.NewRecorder()
+			s.Router.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/tasks/workflow",
+				strings.NewReader(`{"tenant_id":"acme","request_id":"`+requestID+`"}`)))
+			if rec.Code != http.StatusOK {
+				t.Fatalf("answered %d: %s", rec.Code, rec.Body)
+			}
+
+			story, err := acme.Story(t.Context(), requestID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantStatus, wantStages := store.StatusCompleted, 1
+			if tc.effects != nil {
+				wantStatus, wantStages = store.StatusProcessing, 2
+			}
+			if story.Request.Decision != tc.want || story.Request.Status != wantStatus || len(story.Stages) != wantStages {
+				t.Errorf("decision %q, status %q, stages %+v", story.Request.Decision, story.Request.Status, story.Stages)
+			}
+			var effects, trail []string
+			for _, e := range story.Effects {
+				effects = append(effects, strings.Join([]string{e.Kind, e.Target, e.State, e.Mode}, " "))
+				if e.Mode == store.ModeBatch && !e.NextAttempt.Equal(at.Truncate(15*time.Minute).Add(15*time.Minute)) {
+					t.Errorf("the batch leaves at %s", e.NextAttempt)
+				}
+			}
+			for _, e := range story.Entries[2:] { // accepted, decided
+				if e.ConfigHash != store.ConfigHash(cfg) || e.Stage != topology.Workflow {
+					t.Errorf("entry %+v", e)
+				}
+				trail = append(trail, e.Action+": "+e.Reason)
+			}
+			if diff := cmp.Diff(tc.effects, effects); diff != "" {
+				t.Errorf("effects (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.trail, trail); diff != "" {
+				t.Errorf("audit trail (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
 	t.Parallel()
-	parts := strings.Split(spannertest.New(t, ddl.Statements()), "/")
-	db, err := store.Open(t.Context(), store.Config{Project: parts[1], Instance: parts[3], Database: parts[5], Emulator: "on"})
-	if err != nil {
-		t.Fatal(err)
+	good := config{Stage: pipeline.StageConfig{MaxAttempts: 1, Lease: time.Minute}, BatchEvery: time.Minute}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
 	}
-	t.Cleanup(func() { db.Close() })
-	acme := db.Tenant("acme")
-	if _, err := acme.Sync(t.Context(), tenant.Tenant{ID: "acme", Name: "Acme", State: "active",
-		Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: area(t)}}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := acme.Accept(t.Context(), store.Request{TenantID: "acme", RequestID: requestID, OfficeID: "main", Source: store.SourceForm,
-		CommunicationMode: store.ModeForm, PostalCode: "10001", Payload: []byte(`{}`)}, topology.Workflow); err != nil {
-		t.Fatal(err)
-	}
-
-	var applied []string
-	w := &worker{effects: []effect{&recorder{"crm", 1, &applied}, &recorder{"email", 0, &applied}}}
-	s := service.New(service.Config{MaxBodyBytes: 1 << 20}, slog.New(slog.DiscardHandler))
-	pipeline.NewRunner(db, w, nil, pipeline.StageConfig{MaxAttempts: 3, Lease: time.Minute}).Mount(s.Router)
-	post := func() int {
-		rec := httptest.NewRecorder()
-		s.Router.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/tasks/workflow",
-			strings.NewReader(`{"tenant_id":"acme","request_id":"`+requestID+`"}`)))
-		return rec.Code
-	}
-
-	if code := post(); code != http.StatusServiceUnavailable {
-		t.Errorf("first attempt answered %d, want 503", code)
-	}
-	if got, err := acme.Request(t.Context(), requestID); err != nil || got.Decision != "" || got.Status == store.StatusCompleted {
-		t.Errorf("after a failed effect: %+v, %v", got, err)
-	}
-	if code := post(); code != http.StatusOK {
-		t.Errorf("second attempt answered %d, want 200", code)
-	}
-	got, err := acme.Request(t.Context(), requestID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Decision != "out_of_area" || got.Status != store.StatusCompleted {
-		t.Errorf("decision %q, status %q", got.Decision, got.Status)
-	}
-	wantReasons := []string{"spam likelihood is unknown: the request was not analysed", "ZIP code 10001 is not in the service area: it is 2453.4 miles from 90210, the nearest area"}
-	if diff := cmp.Diff(wantReasons, got.DecisionReasons); diff != "" {
-		t.Errorf("reasons (-want +got):\n%s", diff)
-	}
-	story, err := acme.Story(t.Context(), requestID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var trail []string
-	for _, e := range story.Entries {
-		trail = append(trail, string(e.Stage)+" "+e.Action+": "+e.Reason)
-	}
-	wantTrail := []string{
-		" accepted: an event of website_form was accepted",
-		"workflow attempt.failed: crm: the CRM is away",
-		"workflow decided: out_of_area: spam likelihood is unknown: the request was not analysed; ZIP code 10001 is not in the service area: it is 2453.4 miles from 90210, the nearest area",
-	}
-	if diff := cmp.Diff(wantTrail, trail); diff != "" {
-		t.Errorf("audit trail (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"crm out_of_area", "crm out_of_area", "email out_of_area"}, applied); diff != "" {
-		t.Errorf("effects (-want +got):\n%s", diff)
+	if err := (config{}).Validate(); err == nil || strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("Validate = %v, want three mistakes", err)
 	}
 }

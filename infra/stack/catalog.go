@@ -20,7 +20,7 @@ type workload struct {
 	noTables bool
 	size     Size // default, the seed's figures where it gives any
 
-	// Exactly one of the next three is set for a service: who calls it.
+	// Who calls a service: API Gateway alone, or a queue, a schedule or both.
 	public   bool           // API Gateway
 	stage    topology.Stage // that stage's queue
 	schedule *schedule      // Cloud Scheduler
@@ -90,12 +90,22 @@ var catalog = []workload{
 		googleOnly:   true,
 	},
 	{
-		name:  topology.WorkflowEngine,
-		size:  Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
-		stage: topology.Workflow,
-		env:   []func(*program) env{tenantEnv, geocodingEnv},
+		name:     topology.WorkflowEngine,
+		size:     Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
+		stage:    topology.Workflow,
+		enqueues: []topology.Stage{topology.Delivery},
+		env:      []func(*program) env{tenantEnv, geocodingEnv, batchEnv},
 
 		optionalAPIs: geocodingAPIs,
+	},
+	{
+		name: topology.Dispatcher,
+		// It waits for the tenants' providers most of the time.
+		size:           Size{CPU: "1", Memory: "512Mi", Concurrency: 40, MaxInstances: maxInstances, Timeout: seconds(120)},
+		stage:          topology.Delivery,
+		schedule:       &schedule{path: topology.DispatchPath, when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"}},
+		secretPrefixes: []string{topology.IntegrationPrefix},
+		env:            []func(*program) env{tenantEnv, secretEnv, deliveryEnv},
 	},
 	{
 		name:       topology.Sweeper,
@@ -199,6 +209,24 @@ func bodyEnv(p *program) env {
 
 func secretEnv(p *program) env {
 	return env{topology.EnvSecretManagerEndpoint: pulumi.String(p.cfg.Endpoints.SecretManager)}
+}
+
+// batchEnv is for whoever plans effects.
+func batchEnv(p *program) env {
+	return env{topology.EnvDeliveryBatchEvery: pulumi.String(p.cfg.Delivery.BatchEvery.String())}
+}
+
+// deliveryEnv is for whoever carries effects out. What one run leaves over is
+// the next one's.
+func deliveryEnv(p *program) env {
+	return env{
+		topology.EnvDispatchBatch:       pulumi.String("400"),
+		topology.EnvDeliveryGiveUpAfter: pulumi.String(p.cfg.Delivery.GiveUpAfter.String()),
+		topology.EnvHubSpotURL:          pulumi.String(p.cfg.Endpoints.HubSpot),
+		topology.EnvSalesforceURL:       pulumi.String(p.cfg.Endpoints.Salesforce),
+		topology.EnvMCPURL:              pulumi.String(p.cfg.Endpoints.MCP),
+		topology.EnvSendGridURL:         pulumi.String(p.cfg.Endpoints.SendGrid),
+	}
 }
 
 func webhookEnv(p *program) env {

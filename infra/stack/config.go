@@ -16,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/integrations"
 	"ingestion.internal/shared/topology"
 )
 
@@ -46,6 +47,7 @@ type Config struct {
 	Queues    map[topology.Stage]QueueConfig `json:"queues"`
 	Schedules map[string]ScheduleConfig      `json:"schedules"`
 	Stages    StagesConfig                   `json:"stages"`
+	Delivery  DeliveryConfig                 `json:"delivery"`
 	Budget    BudgetConfig                   `json:"budget"`
 	Edge      EdgeConfig                     `json:"edge"`
 	Network   NetworkConfig                  `json:"network"`
@@ -131,6 +133,12 @@ type StagesConfig struct {
 	MaxAttempts int `json:"maxAttempts"` // then the request is a visible dead letter
 }
 
+// DeliveryConfig governs what follows from decisions: records in CRMs, mail.
+type DeliveryConfig struct {
+	BatchEvery  duration `json:"batchEvery"`  // how often leads leave that a workflow does not push at once; from midnight UTC
+	GiveUpAfter duration `json:"giveUpAfter"` // how long a record or a mail is tried
+}
+
 // WebhookConfig governs the acceptance of CallRail's webhooks.
 type WebhookConfig struct {
 	ReplayWindow duration `json:"replayWindow"` // largest age of a payload's timestamp, 0 = any
@@ -156,7 +164,8 @@ type GeminiConfig struct {
 }
 
 // Endpoints redirect the handlers' clients, and the images, to other
-// addresses than Google's and CallRail's. Empty fields redirect nothing.
+// addresses than Google's, CallRail's and the tenants' providers'. Empty fields
+// redirect nothing.
 type Endpoints struct {
 	CloudTasks             string   `json:"cloudTasks"`
 	SecretManager          string   `json:"secretManager"`
@@ -166,6 +175,10 @@ type Endpoints struct {
 	Geocoding              string   `json:"geocoding"`
 	CallRailAPI            string   `json:"callrailApi"`
 	CallRailRecordingHosts []string `json:"callrailRecordingHosts"`
+	HubSpot                string   `json:"hubspot"`
+	Salesforce             string   `json:"salesforce"` // of the token endpoint
+	MCP                    string   `json:"mcp"`
+	SendGrid               string   `json:"sendgrid"`
 	SpannerEmulator        string   `json:"spannerEmulator"` // host:port
 	Registry               string   `json:"registry"`        // host:port[/prefix] that images are pushed to
 }
@@ -184,6 +197,9 @@ type TenantConfig struct {
 type TenantSecrets struct {
 	CallRailSigningKey *secret `json:"callrailSigningKey"` // absent = the platform's webhook secret
 	CallRailAPIKey     *secret `json:"callrailApiKey"`
+	// Integrations are the settings of the tenant's CRM and mail, one secret:
+	// with the keys above, a tenant costs six resources.
+	Integrations *integrations.Settings `json:"integrations"`
 }
 
 // OfficeConfig is one location of a tenant, keyed by office id.
@@ -218,6 +234,7 @@ func defaults() *Config {
 		Services:  map[string]Size{},
 		Schedules: map[string]ScheduleConfig{},
 		Stages:    StagesConfig{MaxAttempts: 5},
+		Delivery:  DeliveryConfig{BatchEvery: seconds(15 * 60), GiveUpAfter: seconds(72 * 3600)},
 		Webhook:   WebhookConfig{ReplayWindow: seconds(24 * 3600)},
 		Budget:    BudgetConfig{Amounts: []int{4300, 8700}},
 		Edge:      defaultEdge(),
@@ -428,6 +445,12 @@ func (c *Config) validate(errs *problems) {
 	if c.Stages.MaxAttempts < 1 {
 		errs.add("ingestion:stages.maxAttempts", "must be at least 1")
 	}
+	if d := c.Delivery.BatchEvery; d < seconds(60) || d > seconds(24*3600) {
+		errs.add("ingestion:delivery.batchEvery", "must be 1m to 24h, not %s", d)
+	}
+	if d := c.Delivery.GiveUpAfter; d < seconds(60) {
+		errs.add("ingestion:delivery.giveUpAfter", "must be at least 1m, not %s", d)
+	}
 	// API Gateway refuses requests above 32 MB.
 	if n := c.Limits.MaxBodyBytes; n < 1<<10 || n > 32<<20 {
 		errs.add("ingestion:limits.maxBodyBytes", "must be 1024 to %d", 32<<20)
@@ -578,7 +601,7 @@ func (c *Config) validateSecrecy(src source, errs *problems) {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Tenants)) {
-		if s := c.Tenants[id].Secrets; s.CallRailAPIKey != nil || s.CallRailSigningKey != nil {
+		if s := c.Tenants[id].Secrets; s.CallRailAPIKey != nil || s.CallRailSigningKey != nil || s.Integrations != nil {
 			errs.add("ingestion:tenants."+id+".secrets", "are in plain text; set them with pulumi config set --secret --path")
 		}
 	}

@@ -135,11 +135,16 @@ func TestMistakes(t *testing.T) {
 			offices["main"].(map[string]any)["workflow"] = map[string]any{"crm_integration": map[string]any{"enabled": true, "provider": "salesforce"}}
 		}), []string{
 			// The tenant's mapping, which is for HubSpot.
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["email"]: "email" is no property`,
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["lead_score"]: "hs_lead_score" is no property`,
-			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["name"]: "firstname" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["name|first_name"]: "firstname" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["name|last_name"]: "lastname" is no property`,
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["phone"]: "phone" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["phone|e164"]: "lead_phone" is no property`,
+			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping["postal_code"]: "zip" is no property`,
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "Company"`,
 			`ingestion:tenants.boost-marketing.offices.main.workflow.crm_integration.field_mapping: the provider requires property "LastName"`,
+			"ingestion:tenants.boost-marketing.secrets.integrations.salesforce: must be set: the workflow of office main pushes leads to it",
 		}},
 		{"mistakes in several sections", func(t *testing.T, s *settings) {
 			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
@@ -176,6 +181,26 @@ func TestMistakes(t *testing.T) {
 		}},
 		{"geocoding's timeout", set("geocoding", "", "timeout", "16s"), []string{"ingestion:geocoding.timeout: must be at most half of services.workflow-engine.timeout, 30s"}},
 		{"geocoding's least timeout", set("geocoding", "", "timeout", "999ms"), []string{"ingestion:geocoding.timeout: must be at least 1s"}},
+		{"integrations that are not set up", tenant(func(b map[string]any) { delete(b["secrets"].(map[string]any), "integrations") }), []string{
+			"ingestion:tenants.boost-marketing.secrets.integrations.hubspot: must be set: the workflow of office main pushes leads to it",
+			"ingestion:tenants.boost-marketing.secrets.integrations.sendgrid: must be set: the workflow of office main sends mail",
+		}},
+		{"integrations", tenant(func(b map[string]any) {
+			b["secrets"].(map[string]any)["integrations"] = map[string]any{
+				"hubspot":  map[string]any{"token": 12, "phone": "sample", "note_property": "No Name"},
+				"sendgrid": map[string]any{"key": "sample", "from": "sample", "digest": map[string]any{"hours": []any{"sample"}}},
+				"zoho":     map[string]any{"token": "sample"},
+			}
+		}), []string{
+			"ingestion:tenants.boost-marketing.secrets.integrations.hubspot.phone: unknown field; known are base_url, note_property, phone_property, token",
+			"ingestion:tenants.boost-marketing.secrets.integrations.sendgrid.digest.hours[0]: must be a whole number, not a string",
+			"ingestion:tenants.boost-marketing.secrets.integrations.zoho: unknown field; known are hubspot, mcp, salesforce, sendgrid, webhook",
+			"ingestion:tenants.boost-marketing.secrets.integrations.hubspot.note_property: is no name of a property",
+			"ingestion:tenants.boost-marketing.secrets.integrations.sendgrid.from: is no address",
+		}},
+		{"delivery", func(t *testing.T, s *settings) {
+			s.edit(t, "ingestion:delivery", func(m map[string]any) { m["batchEvery"], m["giveUpAfter"] = "1s", "2s" })
+		}, []string{"ingestion:delivery.batchEvery: must be 1m to 24h, not 1s", "ingestion:delivery.giveUpAfter: must be at least 1m, not 2s"}},
 		{"audio locks", set("audio", "", "lockRetention", true),
 			[]string{"ingestion:audio.lockRetention: needs retentionDays", "ingestion:audio.forceDestroy: cannot go"}},
 		{"CPU and memory", set("services", "audio-processor", "memory", "1Gi"),

@@ -200,7 +200,7 @@ var alerts = []alert{
 		name: "email-errors", title: "Mail about leads is not sent", severity: "ERROR", threshold: 3, unit: events,
 		why: "Nobody at the tenant hears of new leads.",
 		conditions: func(_ *program, limit float64) []condition {
-			return []condition{counted("Failed mails of one tenant within 15 minutes", mEffects, ofService, 15*minutes, limit, byTenant, is(t.Event, t.EmailFailed))}
+			return []condition{counted("Failed mails of one tenant within 15 minutes", mEffects, ofService, 15*minutes, limit, byTenant, isOneOf(t.Event, t.EmailFailed, t.EmailParked))}
 		},
 	},
 	{

@@ -94,7 +94,8 @@ var logMetrics = []logMetric{
 	// What was paid for an analysis that failed in the end counts too.
 	{name: mCost, title: "Cost of an analysis", resource: ofService, events: []string{t.AnalysisDone, t.AnalysisFailed}, filter: "jsonPayload." + t.CostUSD + ">=0", labels: []string{t.Model}, value: t.CostUSD, unit: "USD", bounds: costBounds},
 	{name: mFallbacks, title: "Analyses with another model than asked for", resource: ofService, events: []string{t.AnalysisFallback}, labels: []string{t.Model}},
-	{name: mEffects, title: "CRM and mail", resource: ofService, events: []string{t.CRMPushed, t.CRMFailed, t.CRMParked, t.EmailSent, t.EmailFailed}, labels: []string{t.Event}},
+	{name: mEffects, title: "CRM and mail", resource: ofService, events: []string{t.CRMPushed, t.CRMRetry, t.CRMFailed, t.CRMParked,
+		t.EmailSent, t.EmailRetry, t.EmailUnknown, t.EmailFailed, t.EmailParked, t.EmailSuppressed}, labels: []string{t.Event}},
 	{name: mTenantSync, title: "Tenants not synced", resource: ofJob, events: []string{t.TenantSyncFailed, t.ServiceStopped}, labels: []string{t.Event}},
 	{name: mBackups, title: "Backups", resource: ofService, events: []string{t.BackupCreated, t.BackupMissing, t.BackupFailed}, labels: []string{t.Event}},
 	// Cloud Scheduler's own lines: it logs an error for each attempt that was

@@ -61,7 +61,7 @@ func (p *program) registerSchedules() error {
 				},
 			},
 			RetryConfig: &cloudscheduler.JobRetryConfigArgs{RetryCount: pulumi.Int(w.schedule.retries)},
-		}, p.needs(apiScheduler), pulumi.DependsOn([]pulumi.Resource{p.invokers[w.name]})); err != nil {
+		}, p.needs(apiScheduler), pulumi.DependsOn(p.invokers[w.name])); err != nil {
 			return err
 		}
 	}

@@ -56,12 +56,20 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 	}
 	labels := p.labels("tenant")
 	labels["tenant"] = pulumi.String(id)
+	settings, err := t.Secrets.document()
+	if err != nil {
+		return err
+	}
+	// At most three secrets with a version each: a tenant costs six resources
+	// and its component. They are as many as they have readers, so that none
+	// of these can read another's.
 	for _, s := range []struct {
 		id    string
 		value *secret
 	}{
-		{topology.SigningKeySecret(id), t.Secrets.CallRailSigningKey},
-		{topology.APIKeySecret(id), t.Secrets.CallRailAPIKey},
+		{topology.SigningKeySecret(id), t.Secrets.CallRailSigningKey}, // webhook-processor
+		{topology.APIKeySecret(id), t.Secrets.CallRailAPIKey},         // audio-processor
+		{topology.IntegrationSecret(id), settings},                    // dispatcher
 	} {
 		if s.value == nil {
 			continue
@@ -104,6 +112,15 @@ func (p *program) registerSecret(id string, value secret, labels pulumi.StringMa
 		SecretData: value.output(),
 	}, append(slices.Clone(opts), pulumi.Protect(false), pulumi.DeletedWith(s))...)
 	return s, err
+}
+
+// document is the value of the tenant's integration secret, nil for none.
+func (t TenantSecrets) document() (*secret, error) {
+	if t.Integrations == nil {
+		return nil, nil
+	}
+	text, err := t.Integrations.Document()
+	return &secret{value: string(text)}, err
 }
 
 // output gives the value to Pulumi, marked as secret.

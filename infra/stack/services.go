@@ -194,24 +194,37 @@ func (w *workload) ingress() string {
 	return "INGRESS_TRAFFIC_INTERNAL_ONLY"
 }
 
-// registerInvoker lets the one caller of a service call it.
+// registerInvoker lets the callers of a service call it.
 func (p *program) registerInvoker(w *workload) error {
-	caller := tasksAccount
+	for _, caller := range w.callers() {
+		grant, err := cloudrunv2.NewServiceIamMember(p.ctx, caller+"-invokes-"+w.name, &cloudrunv2.ServiceIamMemberArgs{
+			Project:  pulumi.String(p.cfg.Project),
+			Location: pulumi.String(p.cfg.Region),
+			Name:     p.services[w.name].Name,
+			Role:     pulumi.String("roles/run.invoker"),
+			Member:   p.member(caller),
+		})
+		if err != nil {
+			return err
+		}
+		p.invokers[w.name] = append(p.invokers[w.name], grant)
+	}
+	return nil
+}
+
+// callers are the accounts that call a service.
+func (w *workload) callers() []string {
+	var all []string
 	if w.public {
-		caller = gatewayAccount
+		all = append(all, gatewayAccount)
+	}
+	if w.stage != "" {
+		all = append(all, tasksAccount)
 	}
 	if w.schedule != nil {
-		caller = schedulesAccount
+		all = append(all, schedulesAccount)
 	}
-	grant, err := cloudrunv2.NewServiceIamMember(p.ctx, caller+"-invokes-"+w.name, &cloudrunv2.ServiceIamMemberArgs{
-		Project:  pulumi.String(p.cfg.Project),
-		Location: pulumi.String(p.cfg.Region),
-		Name:     p.services[w.name].Name,
-		Role:     pulumi.String("roles/run.invoker"),
-		Member:   p.member(caller),
-	})
-	p.invokers[w.name] = grant
-	return err
+	return all
 }
 
 // environment yields a workload's variables that are not empty, in the order of

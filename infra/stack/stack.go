@@ -50,9 +50,9 @@ type program struct {
 	queues   map[topology.Stage]*cloudtasks.Queue
 	sync     *cloudrunv2.Job
 	services map[string]*cloudrunv2.Service
-	invokers map[string]*cloudrunv2.ServiceIamMember // by service
-	gateway  pulumi.StringOutput                     // URL
-	entrance pulumi.Resource                         // what comes up last: everything else is there
+	invokers map[string][]pulumi.Resource // by service
+	gateway  pulumi.StringOutput          // URL
+	entrance pulumi.Resource              // what comes up last: everything else is there
 
 	watching pulumi.ResourceOption // parent of what watches
 	metrics  []pulumi.Resource     // log-based ones
@@ -110,7 +110,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		queues:   map[topology.Stage]*cloudtasks.Queue{},
 		services: map[string]*cloudrunv2.Service{},
 		modules:  map[string]bool{},
-		invokers: map[string]*cloudrunv2.ServiceIamMember{},
+		invokers: map[string][]pulumi.Resource{},
 		channels: map[string]*monitoring.NotificationChannel{},
 	}
 	if err := p.noteModules(); err != nil {

@@ -16,11 +16,13 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"gopkg.in/yaml.v3"
 
 	"ingestion.internal/ddl"
+	"ingestion.internal/shared/integrations"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
@@ -218,7 +220,16 @@ func TestManifest(t *testing.T) {
 	summit := workflow.Default()
 	summit.Validation.SpamDetection.ConfidenceThreshold = 60
 	summit.ServiceArea.Enabled = true
+	summit.CRMIntegration = workflow.CRMIntegration{Enabled: true, Provider: "salesforce", PushImmediately: true, FieldMapping: map[string]string{
+		"name|first_name": "FirstName", "name|last_name|default:Unknown": "LastName", "=Household": "Company", "phone": "Phone", "email": "Email",
+		"postal_code": "PostalCode", "summary": "Description", "lead_score": "Lead_Score__c",
+	}}
+	summit.EmailNotifications = workflow.EmailNotifications{Enabled: true,
+		Recipients: []string{"crew@summit-remodeling.example", "boss@summit-remodeling.example"}, Conditions: workflow.EmailConditions{MinLeadScore: 50}}
 	denver, boulder := summit, summit
+	boulder.CRMIntegration = workflow.CRMIntegration{Enabled: true, Provider: "mcp", FieldMapping: map[string]string{
+		"request_id": "request_id", "name": "contact.name", "phone|e164": "contact.phone", "lead_score": "score", "reasons": "why",
+	}}
 	denver.ServiceArea.AllowedAreas = []string{"80202", "80203", "80206"}
 	boulder.ServiceArea.AllowedAreas = []string{"80301", "80302", "80304"}
 	want := tenant.Tenant{
@@ -230,6 +241,7 @@ func TestManifest(t *testing.T) {
 			CallRailCompanyResourceID: "COM0a1b2c3d4e5f46a7b8c9d0e1f2a3b4c5",
 			CallRailAPIKeySecret:      "callrail-api-key-summit-remodeling",
 			CallRailSigningKeySecret:  "callrail-signing-key-summit-remodeling",
+			IntegrationSecret:         "tenant-integration-summit-remodeling",
 			Workflow:                  boulder,
 		}, {
 			ID: "denver", Name: "Summit Remodeling, Denver",
@@ -238,6 +250,7 @@ func TestManifest(t *testing.T) {
 			CallRailCompanyResourceID: "COM4f2d0c9b8a7e46d5b3c1a09f8e7d6c5b",
 			CallRailAPIKeySecret:      "callrail-api-key-summit-remodeling",
 			CallRailSigningKeySecret:  "callrail-signing-key-summit-remodeling",
+			IntegrationSecret:         "tenant-integration-summit-remodeling",
 			Workflow:                  denver,
 		}},
 	}
@@ -247,6 +260,29 @@ func TestManifest(t *testing.T) {
 	if diff := cmp.Diff(want, got.Tenants[1]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// TestIntegrationsAreOneSecret: the document that the dispatcher reads is what
+// the config says.
+func TestIntegrationsAreOneSecret(t *testing.T) {
+	o := mustRun(t, deployable(t, "local"))
+	for _, r := range o.only("gcp:secretmanager/secretVersion:SecretVersion") {
+		if r.Name != "tenant-integration-summit-remodeling" {
+			continue
+		}
+		got, err := integrations.Parse([]byte(field(r, "secretData").(string)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"mcp", "salesforce", "sendgrid"}, got.Providers()); diff != "" {
+			t.Errorf("providers (-want +got):\n%s", diff)
+		}
+		if got.Salesforce.ClientID != "local-summit-client" || !strings.HasPrefix(got.Salesforce.ClientSecret, sample) {
+			t.Error("the document is not what the config says")
+		}
+		return
+	}
+	t.Error("there is no such secret")
 }
 
 func TestOrderOfTenantsHasNoMeaning(t *testing.T) {
@@ -344,8 +380,8 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		callers[name] = append(callers[name], field(r, "member"))
 	}
 	services := o.only("gcp:cloudrunv2/service:Service")
-	if len(services) != 6 {
-		t.Fatalf("%d services, want 6", len(services))
+	if len(services) != 7 {
+		t.Fatalf("%d services, want 7", len(services))
 	}
 	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
 	for _, r := range services {
@@ -362,20 +398,23 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 			"labels.stack":     "prod",
 			"labels.component": r.Name,
 		}
-		caller := "serviceAccount:task-queues" + domain
+		var wantCallers []any
 		if w.public {
 			want["ingress"] = "INGRESS_TRAFFIC_ALL"
-			caller = "serviceAccount:api-gateway" + domain
+			wantCallers = append(wantCallers, "serviceAccount:api-gateway"+domain)
+		}
+		if w.stage != "" {
+			wantCallers = append(wantCallers, "serviceAccount:task-queues"+domain)
 		}
 		if w.schedule != nil {
-			caller = "serviceAccount:schedules" + domain
+			wantCallers = append(wantCallers, "serviceAccount:schedules"+domain)
 		}
 		for path, value := range want {
 			if got := field(r, path); got != value {
 				t.Errorf("%s: %s is %v, want %v", r.Name, path, got, value)
 			}
 		}
-		if diff := cmp.Diff([]any{caller}, callers[r.Name]); diff != "" {
+		if diff := cmp.Diff(wantCallers, callers[r.Name], cmpopts.SortSlices(func(a, b any) bool { return a.(string) < b.(string) })); diff != "" {
 			t.Errorf("%s: callers (-want +got):\n%s", r.Name, diff)
 		}
 		if image, _ := field(r, "template.containers.image").(string); !strings.HasPrefix(image,
@@ -542,9 +581,17 @@ func TestSchedules(t *testing.T) {
 	s := deployable(t, "prod")
 	s.edit(t, "ingestion:schedules", func(m map[string]any) { m["sweeper"] = map[string]any{"cron": "*/5 * * * *"} })
 	jobs := mustRun(t, s).only("gcp:cloudscheduler/job:Job")
-	if len(jobs) != 1 {
-		t.Fatalf("%d schedules, want 1", len(jobs))
+	var scheduled []string
+	for _, r := range jobs {
+		scheduled = append(scheduled, r.Name+" "+field(r, "httpTarget.uri").(string))
 	}
+	if diff := cmp.Diff([]string{
+		"dispatcher https://dispatcher-abc123-uc.a.run.app/tasks/dispatch",
+		"sweeper https://sweeper-abc123-uc.a.run.app/tasks/sweep",
+	}, scheduled, cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
+		t.Fatalf("schedules (-want +got):\n%s", diff)
+	}
+	jobs = slices.DeleteFunc(jobs, func(r registered) bool { return r.Name != "sweeper" })
 	const address = "https://sweeper-abc123-uc.a.run.app"
 	for path, want := range map[string]any{
 		"schedule":                      "*/5 * * * *",
@@ -607,14 +654,12 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%s is there twice", w.name)
 		}
 		seen[w.name] = true
-		callers := 0
-		for _, called := range []bool{w.public, w.stage != "", w.schedule != nil} {
-			if called {
-				callers++
-			}
+		inside := w.stage != "" || w.schedule != nil
+		if called := w.public || inside; called == w.job {
+			t.Errorf("%s is called: %t; want a service to be, and a job not to be", w.name, called)
 		}
-		if want := map[bool]int{false: 1, true: 0}[w.job]; callers != want {
-			t.Errorf("%s has %d callers, want %d: a service is public, works a stage or has a schedule", w.name, callers, want)
+		if w.public && inside {
+			t.Errorf("%s is public, and called from inside", w.name)
 		}
 		if w.stage != "" && w.stage.Service() != w.name {
 			t.Errorf("%s works %s, which is %s's", w.name, w.stage, w.stage.Service())

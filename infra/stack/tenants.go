@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ingestion.internal/shared/crm"
+	"ingestion.internal/shared/integrations"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
@@ -62,6 +63,11 @@ func (c *Config) validateTenants(errs *problems) {
 		if err := t.Intake.Validate(path + ".intake"); err != nil {
 			errs.addAll(err)
 		}
+		if s := t.Secrets.Integrations; s != nil {
+			for _, err := range s.Check(path + ".secrets.integrations") {
+				errs.addAll(err)
+			}
+		}
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			officePath := path + ".offices." + officeID
@@ -81,7 +87,10 @@ func (c *Config) validateTenants(errs *problems) {
 					errs.add(path+".secrets.callrailApiKey", "must be set: office %s has a CallRail company", officeID)
 				}
 			}
-			c.checkWorkflow(own, o.Workflow, broken, officePath, errs)
+			merged, mistakes := c.checkWorkflow(own, o.Workflow, broken, officePath, errs)
+			if t.State == stateActive && len(mistakes) == 0 {
+				checkIntegrations(t.Secrets.Integrations, merged, path, officeID, errs)
+			}
 		}
 	}
 }
@@ -125,6 +134,21 @@ func checkMapping(c workflow.CRMIntegration, path string, errs *problems) {
 	}
 }
 
+// checkIntegrations checks that what a workflow pushes and mails with is set up.
+func checkIntegrations(s *integrations.Settings, w workflow.Config, path, officeID string, errs *problems) {
+	needs := func(provider, what string) {
+		if s == nil || !s.Has(provider) {
+			errs.add(path+".secrets.integrations."+provider, "must be set: the workflow of office %s %s", officeID, what)
+		}
+	}
+	if c := w.CRMIntegration; c.Enabled && c.Provider != "" {
+		needs(c.Provider, "pushes leads to it")
+	}
+	if w.EmailNotifications.Enabled {
+		needs(integrations.Mail, "sends mail")
+	}
+}
+
 func (o OfficeConfig) hasCallRail() bool {
 	return o.CallRailCompanyID != "" || o.CallRailCompanyResourceID != ""
 }
@@ -156,6 +180,9 @@ func (c *Config) manifest() (tenant.Manifest, error) {
 			}
 			if t.Secrets.CallRailAPIKey != nil {
 				office.CallRailAPIKeySecret = topology.APIKeySecret(id)
+			}
+			if t.Secrets.Integrations != nil {
+				office.IntegrationSecret = topology.IntegrationSecret(id)
 			}
 			if t.Secrets.CallRailSigningKey != nil {
 				office.CallRailSigningKeySecret = topology.SigningKeySecret(id)

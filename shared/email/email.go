@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/mail"
+	"slices"
 	"strings"
 
 	"ingestion.internal/shared/crm"
@@ -54,7 +55,29 @@ func MessageID(tenantID, requestID, recipient string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// DigestID names the mail to a recipient about several requests, whatever their
+// order. It is of MessageID's form.
+func DigestID(tenantID, recipient string, requestIDs []string) string {
+	ids := slices.Sorted(slices.Values(requestIDs))
+	return MessageID(tenantID, "digest\x00"+strings.Join(ids, "\x00"), recipient)
+}
+
 func normalize(recipient string) string { return strings.ToLower(strings.TrimSpace(recipient)) }
+
+// Recipients are the addresses without surrounding space; one that is named
+// twice, in whatever case, is there once.
+func Recipients(addresses []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, a := range addresses {
+		a = strings.TrimSpace(a)
+		if !seen[normalize(a)] {
+			seen[normalize(a)] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
 
 // Compose renders lead with a template ("" = [DefaultTemplate]) into one message
 // for each recipient. An address that is named twice gets one.
@@ -64,22 +87,22 @@ func Compose(template string, from mail.Address, recipients []string, lead crm.L
 		return nil, err
 	}
 	var out []Message
-	seen := map[string]bool{}
-	for _, r := range recipients {
-		r = strings.TrimSpace(r)
-		if seen[normalize(r)] {
-			continue
-		}
-		seen[normalize(r)] = true
-		out = append(out, Message{
-			ID:       MessageID(lead.TenantID, lead.RequestID, r),
-			From:     from,
-			To:       r,
-			Template: content.Template,
-			Subject:  content.Subject,
-			Text:     content.Text,
-			HTML:     content.HTML,
-		})
+	for _, to := range Recipients(recipients) {
+		out = append(out, content.message(MessageID(lead.TenantID, lead.RequestID, to), from, to))
 	}
 	return out, nil
+}
+
+// ComposeDigest renders leads into one message for one recipient, with the
+// given id.
+func ComposeDigest(id string, from mail.Address, recipient string, leads []crm.Lead) (Message, error) {
+	content, err := RenderDigest(leads)
+	if err != nil {
+		return Message{}, err
+	}
+	return content.message(id, from, recipient), nil
+}
+
+func (c Content) message(id string, from mail.Address, to string) Message {
+	return Message{ID: id, From: from, To: to, Template: c.Template, Subject: c.Subject, Text: c.Text, HTML: c.HTML}
 }

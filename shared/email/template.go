@@ -61,30 +61,59 @@ var sets = func() map[string]set {
 	return out
 }()
 
-// Templates are the names that [Render] knows, sorted.
-func Templates() []string { return slices.Sorted(maps.Keys(sets)) }
+// Templates are the names that [Render] knows, sorted: those of mails about one
+// lead.
+func Templates() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(sets)), func(name string) bool { return name == DigestTemplate })
+}
+
+// DigestTemplate is that of mails about several leads.
+const DigestTemplate = "digest/v1"
 
 // Render makes the mail about lead. All of the lead is data: in HTML it is
 // escaped, and in plain text and the subject it cannot begin a line.
 func Render(template string, lead crm.Lead) (Content, error) {
 	template = cmp.Or(template, DefaultTemplate)
-	s, ok := sets[template]
-	if !ok {
+	if !slices.Contains(Templates(), template) {
 		return Content{}, fmt.Errorf("email: unknown template %.40q; known are %s", template, strings.Join(Templates(), ", "))
 	}
-	v := newView(lead)
+	return execute(template, newView(lead))
+}
+
+// RenderDigest makes the mail about leads, the best first.
+func RenderDigest(leads []crm.Lead) (Content, error) {
+	leads = slices.Clone(leads)
+	score := func(l crm.Lead) int64 {
+		if l.LeadScore == nil {
+			return -1
+		}
+		return *l.LeadScore
+	}
+	slices.SortStableFunc(leads, func(a, b crm.Lead) int { return cmp.Compare(score(b), score(a)) })
+	var d digest
+	for _, l := range leads {
+		d.Leads = append(d.Leads, newView(l))
+	}
+	return execute(DigestTemplate, d)
+}
+
+func execute(template string, data any) (Content, error) {
+	s := sets[template]
 	var subject, text, html bytes.Buffer
-	if err := s.subject.Execute(&subject, v); err != nil {
+	if err := s.subject.Execute(&subject, data); err != nil {
 		return Content{}, fmt.Errorf("email: template %s: %w", template, err)
 	}
-	if err := s.text.Execute(&text, v); err != nil {
+	if err := s.text.Execute(&text, data); err != nil {
 		return Content{}, fmt.Errorf("email: template %s: %w", template, err)
 	}
-	if err := s.html.Execute(&html, v); err != nil {
+	if err := s.html.Execute(&html, data); err != nil {
 		return Content{}, fmt.Errorf("email: template %s: %w", template, err)
 	}
 	return Content{Template: template, Subject: cut(line(subject.String()), maxSubject), Text: text.String(), HTML: html.String()}, nil
 }
+
+// digest is what the template of digests sees.
+type digest struct{ Leads []view }
 
 // view is what templates see of a lead: lines of text, empty if not known.
 type view struct {

@@ -182,6 +182,15 @@ func WithTenant(ctx context.Context, tenantID string) context.Context {
 	return context.WithValue(ctx, contextKey{}, f)
 }
 
+// Apart returns a context that no longer names the tenant of its request: for
+// the work of a request that is done for several tenants, whose own lines are
+// nobody's.
+func Apart(ctx context.Context) context.Context {
+	f := fieldsOf(ctx)
+	f.request = nil
+	return context.WithValue(ctx, contextKey{}, f)
+}
+
 // With returns a context whose lines carry the attributes too.
 func With(ctx context.Context, attrs ...slog.Attr) context.Context {
 	f := fieldsOf(ctx)

@@ -70,3 +70,14 @@ type WorkflowTarget struct {
 func (t WorkflowTarget) Target() Target {
 	return Target{topology.Workflow, t.Queue, t.ServiceURL}
 }
+
+// DeliveryTarget configures a service that enqueues to that stage.
+type DeliveryTarget struct {
+	Queue      string `env:"DELIVERY_QUEUE,required,notEmpty"`
+	ServiceURL string `env:"DISPATCHER_URL,required,notEmpty"`
+}
+
+// Target returns the stage's target.
+func (t DeliveryTarget) Target() Target {
+	return Target{topology.Delivery, t.Queue, t.ServiceURL}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/http"
+	"path"
 	"time"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
@@ -32,10 +33,13 @@ type Config struct {
 type Manager struct {
 	client  *secretmanager.Client
 	project string
-	cache   *agecache.Cache[[]byte]
+	cache   *agecache.Cache[Value]
 }
 
-var _ Accessor = (*Manager)(nil)
+var (
+	_ Accessor          = (*Manager)(nil)
+	_ VersionedAccessor = (*Manager)(nil)
+)
 
 // NewManager returns the accessor of the project's secrets.
 func NewManager(client *secretmanager.Client, cfg Config) *Manager {
@@ -43,35 +47,41 @@ func NewManager(client *secretmanager.Client, cfg Config) *Manager {
 }
 
 func newManager(client *secretmanager.Client, cfg Config, now func() time.Time) *Manager {
-	return &Manager{client: client, project: cfg.Project, cache: agecache.New[[]byte](cfg.MaxAge, definite, now)}
+	return &Manager{client: client, project: cfg.Project, cache: agecache.New[Value](cfg.MaxAge, definite, now)}
 }
 
 // Access returns the latest version of the secret. The caller must not change
 // the slice. Errors wrap the API's own (*apierror.APIError).
 func (m *Manager) Access(ctx context.Context, id string) ([]byte, error) {
-	value, err := m.cache.Get(ctx, id, func(ctx context.Context) ([]byte, error) { return m.fetch(ctx, id) })
+	value, err := m.AccessValue(ctx, id)
+	return value.Data, err
+}
+
+// AccessValue is Access with the version's number.
+func (m *Manager) AccessValue(ctx context.Context, id string) (Value, error) {
+	value, err := m.cache.Get(ctx, id, func(ctx context.Context) (Value, error) { return m.fetch(ctx, id) })
 	if err != nil {
-		return nil, fmt.Errorf("secret %s: %w", id, err)
+		return Value{}, fmt.Errorf("secret %s: %w", id, err)
 	}
 	return value, nil
 }
 
-func (m *Manager) fetch(ctx context.Context, id string) ([]byte, error) {
+func (m *Manager) fetch(ctx context.Context, id string) (Value, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	name := fmt.Sprintf("projects/%s/secrets/%s/versions/latest", m.project, id)
 	resp, err := m.client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: name})
 	if err != nil {
-		return nil, err
+		return Value{}, err
 	}
 	payload := resp.GetPayload()
 	if payload.DataCrc32C != nil {
 		sum := crc32.Checksum(payload.GetData(), crc32.MakeTable(crc32.Castagnoli))
 		if int64(sum) != payload.GetDataCrc32C() {
-			return nil, status.Error(codes.DataLoss, "the checksum of the value does not match")
+			return Value{}, status.Error(codes.DataLoss, "the checksum of the value does not match")
 		}
 	}
-	return payload.GetData(), nil
+	return Value{Data: payload.GetData(), Version: path.Base(resp.GetName())}, nil
 }
 
 // IsNotFound tells whether the error says that there is no such secret, or no

@@ -8,3 +8,14 @@ import "context"
 type Accessor interface {
 	Access(ctx context.Context, id string) ([]byte, error)
 }
+
+// Value is one version of a secret.
+type Value struct {
+	Data    []byte
+	Version string // its number, as in 3
+}
+
+// VersionedAccessor also says which version it returned.
+type VersionedAccessor interface {
+	AccessValue(ctx context.Context, id string) (Value, error)
+}

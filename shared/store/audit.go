@@ -107,7 +107,8 @@ type Story struct {
 	Office     *Office // the request's, or the tenant's first; nil where there is none
 	Stages     []StageStatus
 	Recordings []Recording
-	Entries    []Entry // the audit trail, the oldest first
+	Effects    []Effect // in the order in which they are carried out
+	Entries    []Entry  // the audit trail, the oldest first
 }
 
 // Story reads everything about a request in one consistent read, or
@@ -138,6 +139,9 @@ func (t *Tenant) story(ctx context.Context, tx reader, requestID string) (*Story
 		if s.Recordings, err = t.recordings(ctx, tx, request.CallID); err != nil {
 			return nil, err
 		}
+	}
+	if s.Effects, err = t.effects(ctx, tx, requestID); err != nil {
+		return nil, err
 	}
 	s.Entries, err = t.entries(ctx, tx, requestID)
 	return s, err

@@ -32,7 +32,7 @@ func newDirectory(client *spanner.Client, maxAge time.Duration, now func() time.
 }
 
 const officeColumns = `o.tenant_id, o.office_id, o.name, o.callrail_company_id, o.callrail_company_resource_id,
-	o.callrail_account_id, o.callrail_api_key, o.callrail_signing_key,
+	o.callrail_account_id, o.callrail_api_key, o.callrail_signing_key, o.integrations_secret,
 	IF(o.workflow_config IS NULL, NULL, TO_JSON_STRING(o.workflow_config)) AS workflow_config`
 
 const activeOffices = `SELECT ` + officeColumns + ` FROM offices AS o JOIN tenants AS t ON t.tenant_id = o.tenant_id
@@ -173,12 +173,13 @@ func queryOffices(rows *spanner.RowIterator) ([]Office, error) {
 	var offices []Office
 	err := rows.Do(func(row *spanner.Row) error {
 		var o Office
-		var name, company, resource, account, apiKey, signingKey, config spanner.NullString
-		if err := row.Columns(&o.TenantID, &o.OfficeID, &name, &company, &resource, &account, &apiKey, &signingKey, &config); err != nil {
+		var name, company, resource, account, apiKey, signingKey, integration, config spanner.NullString
+		if err := row.Columns(&o.TenantID, &o.OfficeID, &name, &company, &resource, &account, &apiKey, &signingKey, &integration, &config); err != nil {
 			return err
 		}
 		o.Name, o.CallRailCompanyID, o.CallRailCompanyResourceID = name.StringVal, company.StringVal, resource.StringVal
 		o.CallRailAccountID, o.CallRailAPIKeySecret, o.CallRailSigningKeySecret = account.StringVal, apiKey.StringVal, signingKey.StringVal
+		o.IntegrationSecret = integration.StringVal
 		o.Workflow = workflow.Default()
 		if config.Valid {
 			if err := json.Unmarshal([]byte(config.StringVal), &o.Workflow); err != nil {

@@ -298,7 +298,7 @@ func (d *driver) accepts(find func()) {
 }
 
 // works claims, fails and finishes stages as a worker does.
-func (d *driver) works(recording *store.Recording, next topology.Stage) {
+func (d *driver) works(recording *store.Recording, next topology.Stage, effects ...store.PlannedEffect) {
 	h := d.db.Tenant(storetest.Acme)
 	const stage = topology.AudioProcessing
 	text, score, spam := "x", int64(50), 2.5
@@ -312,7 +312,7 @@ func (d *driver) works(recording *store.Recording, next topology.Stage) {
 			RecordingURL: &text, CustomerName: &text, CustomerPhone: &text, CustomerEmail: &text, PostalCode: &text,
 			Transcription: []byte(`{}`), Analysis: []byte(`{}`), LeadScore: &score, SpamLikelihood: &spam, Decision: &text, DecisionReasons: []string{"x"},
 		},
-		Recording: recording, Next: next, Entries: []store.Entry{{Action: "x"}},
+		Recording: recording, Next: next, Effects: effects, Entries: []store.Entry{{Action: "x"}},
 	})
 	d.must(err)
 	claim(d.T, h, id, stage, store.Done)
@@ -343,7 +343,39 @@ var services = []service{
 		d.works(&store.Recording{RecordingID: store.RecordingID(storetest.Acme, "CAL"), CallID: "CAL"}, topology.AIAnalysis)
 	}},
 	{topology.AIAnalyzer, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) { d.works(nil, topology.Workflow) }},
-	{topology.WorkflowEngine, []string{"Claim", "Fail", "Finish"}, func(d *driver) { d.works(nil, "") }},
+	{topology.WorkflowEngine, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) {
+		d.works(nil, topology.Delivery, store.PlannedEffect{Kind: store.EffectCRM, Target: "hubspot", Mode: store.ModeImmediate})
+		d.works(nil, "")
+	}},
+	{topology.Dispatcher, []string{
+		"Claim", "Fail", "Finish", "Effects", "DueEffects", "LookupEffects", "Office", "ClaimEffects", "FinishEffects", "PostponeParked",
+	}, func(d *driver) {
+		d.works(nil, "")
+		id := d.request()
+		c := claim(d.T, d.other.Tenant(storetest.Acme), id, topology.AudioProcessing, store.Claimed)
+		_, err := d.other.Tenant(storetest.Acme).Finish(d.Context(), c, store.Outcome{Effects: []store.PlannedEffect{
+			{Kind: store.EffectCRM, Target: "hubspot"}, {Kind: store.EffectEmail, Target: "a@example.com"},
+		}})
+		d.must(err)
+		h := d.later.Tenant(storetest.Acme)
+		_, err = h.Office(d.Context(), "")
+		d.must(err)
+		_, err = h.Effects(d.Context(), id)
+		d.must(err)
+		due, err := d.later.DueEffects(d.Context(), 100)
+		d.must(err)
+		keys := []store.EffectKey{due[0].EffectKey, due[1].EffectKey}
+		_, err = h.LookupEffects(d.Context(), keys)
+		d.must(err)
+		claims, err := h.ClaimEffects(d.Context(), keys, "message", time.Minute)
+		d.must(err)
+		_, err = h.FinishEffects(d.Context(), []store.EffectResult{
+			{Claim: claims[0], State: store.EffectParked, Mode: store.ModeBatch, Cause: "x", SecretVersion: "1", Uncounted: true, Entries: []store.Entry{{Action: "x"}}},
+			{Claim: claims[1], State: store.EffectSent, ExternalID: "x"},
+		})
+		d.must(err)
+		d.must(h.PostponeParked(d.Context(), keys, time.Now()))
+	}},
 	{topology.Sweeper, []string{"Overdue", "TakeUp", "MarkEnqueued"}, func(d *driver) {
 		id := d.request()
 		_, err := d.later.Overdue(d.Context(), 10)

@@ -116,11 +116,12 @@ func (t *Tenant) Claim(ctx context.Context, requestID string, stage topology.Sta
 }
 
 // Outcome is what a stage commits in one transaction: its result, its part of
-// the audit trail, and the next stage.
+// the audit trail, what is to follow outside the platform, and the next stage.
 type Outcome struct {
 	Update    RequestUpdate
 	Recording *Recording
 	Entries   []Entry
+	Effects   []PlannedEffect
 	Next      topology.Stage // "" completes the request
 }
 
@@ -148,6 +149,18 @@ func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) ([]S
 			return err
 		}
 		mutations = append(mutations, requestUpdate, t.endStage(requestID, claim.Stage, StateDone, nil))
+		effects, err := t.planEffects(ctx, tx, requestID, outcome.Effects)
+		if err != nil {
+			return err
+		}
+		mutations = append(mutations, effects...)
+		if claim.Stage == topology.Workflow {
+			gone, err := t.withdraw(ctx, tx, requestID, outcome.Effects)
+			if err != nil {
+				return err
+			}
+			mutations = append(mutations, gone...)
+		}
 		if outcome.Recording != nil {
 			mutations = append(mutations, t.upsertRecording(outcome.Recording))
 		}

@@ -58,10 +58,11 @@ func WithClock(now func() time.Time) Option { return func(db *DB) { db.now = now
 
 // Open connects to the database. It does not wait for it to answer: see Ping.
 func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
-	return open(ctx, cfg, nil, opts...)
+	return OpenWith(ctx, cfg, nil, opts...)
 }
 
-func open(ctx context.Context, cfg Config, clientOptions []option.ClientOption, opts ...Option) (*DB, error) {
+// OpenWith is Open with options of the client.
+func OpenWith(ctx context.Context, cfg Config, clientOptions []option.ClientOption, opts ...Option) (*DB, error) {
 	client, err := spanner.NewClientWithConfig(ctx, cfg.Path(), spanner.ClientConfig{
 		// The handlers' accounts may not write metrics.
 		DisableNativeMetrics: true,

@@ -70,8 +70,8 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 
 		present, err = t.rows(ctx, tx, `SELECT office_id, IFNULL(name, ''), status, IFNULL(callrail_company_id, ''),
 			IFNULL(callrail_company_resource_id, ''), IFNULL(callrail_account_id, ''), IFNULL(callrail_api_key, ''),
-			IFNULL(callrail_signing_key, ''), IFNULL(TO_JSON_STRING(workflow_config), '')
-			FROM offices WHERE tenant_id = @tenant ORDER BY office_id`, 8)
+			IFNULL(callrail_signing_key, ''), IFNULL(integrations_secret, ''), IFNULL(TO_JSON_STRING(workflow_config), '')
+			FROM offices WHERE tenant_id = @tenant ORDER BY office_id`, 9)
 		if err != nil {
 			return err
 		}
@@ -91,6 +91,7 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 				"callrail_account_id":          nullString(o.CallRailAccountID),
 				"callrail_api_key":             nullString(o.CallRailAPIKeySecret),
 				"callrail_signing_key":         nullString(o.CallRailSigningKeySecret),
+				"integrations_secret":          nullString(o.IntegrationSecret),
 				"workflow_config":              spanner.NullJSON{Value: json.RawMessage(config), Valid: true},
 			}
 			normal, err := normalJSON(string(config))
@@ -98,9 +99,9 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 				return err
 			}
 			want := []string{o.Name, tenantActive, o.CallRailCompanyID, o.CallRailCompanyResourceID, o.CallRailAccountID,
-				o.CallRailAPIKeySecret, o.CallRailSigningKeySecret, normal}
+				o.CallRailAPIKeySecret, o.CallRailSigningKeySecret, o.IntegrationSecret, normal}
 			if row := present[o.ID]; row != nil {
-				if row[7], err = normalJSON(row[7]); err != nil {
+				if row[8], err = normalJSON(row[8]); err != nil {
 					return err
 				}
 			}

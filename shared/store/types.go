@@ -102,5 +102,6 @@ type Office struct {
 	CallRailAccountID         string
 	CallRailAPIKeySecret      string // Secret Manager id, column callrail_api_key
 	CallRailSigningKeySecret  string // Secret Manager id; empty = the platform's
+	IntegrationSecret         string // Secret Manager id of the tenant's integrations.Settings; empty = none
 	Workflow                  workflow.Config
 }

@@ -91,13 +91,22 @@ const (
 	AnalysisFallback = "analysis.model_fallback"
 )
 
-// Events of a decision's effects.
+// Events of a decision's effects. All have provider, and a cause unless it went
+// well. Counts are of leads and mails, one line each.
 const (
-	CRMPushed   = "crm.pushed"   // seconds
-	CRMFailed   = "crm.failed"   // an attempt failed
-	CRMParked   = "crm.parked"   // put aside: the tenant has to mend something
-	EmailSent   = "email.sent"   //
-	EmailFailed = "email.failed" //
+	CRMPushed = "crm.pushed" // seconds since the request was accepted
+	CRMRetry  = "crm.retry"  // an attempt failed, another follows
+	CRMFailed = "crm.failed" // no attempt follows
+	CRMParked = "crm.parked" // put aside: the tenant has to mend its settings
+
+	EmailSent       = "email.sent"       // seconds since the request was accepted
+	EmailRetry      = "email.retry"      // an attempt failed, another follows
+	EmailUnknown    = "email.unknown"    // nobody knows whether it was sent: the mail service is asked
+	EmailFailed     = "email.failed"     // no attempt follows
+	EmailParked     = "email.parked"     // put aside: the tenant has to mend its settings
+	EmailSuppressed = "email.suppressed" // the recipient is not to get mail
+
+	DispatchEnded = "dispatch.ended" // outcome (ok, failed), found, sent
 )
 
 // Events of periodic and administrative work.

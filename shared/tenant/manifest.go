@@ -36,5 +36,6 @@ type Office struct {
 	CallRailCompanyResourceID string          `json:"callrailCompanyResourceId,omitempty"`
 	CallRailAPIKeySecret      string          `json:"callrailApiKeySecret,omitempty"`     // Secret Manager id
 	CallRailSigningKeySecret  string          `json:"callrailSigningKeySecret,omitempty"` // Secret Manager id; empty = the platform's
+	IntegrationSecret         string          `json:"integrationSecret,omitempty"`        // Secret Manager id; empty = no CRM and no mail
 	Workflow                  workflow.Config `json:"workflow"`                           // complete: defaults, tenant and office merged
 }

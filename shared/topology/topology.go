@@ -16,6 +16,7 @@ const (
 	AudioProcessor   = "audio-processor"
 	AIAnalyzer       = "ai-analyzer"
 	WorkflowEngine   = "workflow-engine"
+	Dispatcher       = "dispatcher"
 	TenantSync       = "tenant-sync"
 	Sweeper          = "sweeper"
 )
@@ -27,21 +28,25 @@ const SweepPath = "/tasks/sweep"
 // or job takes on. Spanner's names have no hyphens.
 func DatabaseRole(service string) string { return strings.ReplaceAll(service, "-", "_") }
 
+// DispatchPath is the path on the dispatcher to which its schedule posts.
+const DispatchPath = "/tasks/dispatch"
+
 // Stage is one step of a request's way through the pipeline. Its value is the
 // id of the Cloud Tasks queue that feeds it and the key of its row in
 // request_stages.
 type Stage string
 
 // The stages, in the order in which a phone call passes them. A form skips
-// AudioProcessing.
+// AudioProcessing, and a request that nothing follows from ends with Workflow.
 const (
 	AudioProcessing Stage = "audio-processing"
 	AIAnalysis      Stage = "ai-analysis"
 	Workflow        Stage = "workflow"
+	Delivery        Stage = "delivery"
 )
 
 // Stages lists every stage in order.
-var Stages = []Stage{AudioProcessing, AIAnalysis, Workflow}
+var Stages = []Stage{AudioProcessing, AIAnalysis, Workflow, Delivery}
 
 // Before tells whether the stage comes before the other. "" is before none.
 func (s Stage) Before(other Stage) bool {
@@ -59,6 +64,8 @@ func (s Stage) Service() string {
 		return AIAnalyzer
 	case Workflow:
 		return WorkflowEngine
+	case Delivery:
+		return Dispatcher
 	}
 	return ""
 }
@@ -71,6 +78,9 @@ func (s Stage) Path() string { return "/tasks/" + string(s) }
 const (
 	SigningKeyPrefix = "callrail-signing-key-"
 	APIKeyPrefix     = "callrail-api-key-"
+	// IntegrationPrefix begins the secret of a tenant's settings of its CRM
+	// and its mail, see package integrations.
+	IntegrationPrefix = "tenant-integration-"
 )
 
 // WebhookSecret is the id of the platform's own CallRail webhook secret: the
@@ -83,6 +93,10 @@ func SigningKeySecret(tenantID string) string { return SigningKeyPrefix + tenant
 
 // APIKeySecret returns the Secret Manager id of a tenant's CallRail API key.
 func APIKeySecret(tenantID string) string { return APIKeyPrefix + tenantID }
+
+// IntegrationSecret returns the Secret Manager id of a tenant's settings of its
+// CRM and its mail.
+func IntegrationSecret(tenantID string) string { return IntegrationPrefix + tenantID }
 
 // Environment variables of the handlers. The first group has the names of the
 // owner's description; every value is set by the service catalogue in
@@ -102,6 +116,9 @@ const (
 	EnvTasksServiceAccount = "CLOUD_TASKS_SERVICE_ACCOUNT" // email whose OIDC token the queues present to the workers
 	EnvStageMaxAttempts    = "STAGE_MAX_ATTEMPTS"          // attempts of one stage before its request is a dead letter
 	EnvStageLease          = "STAGE_LEASE"                 // Go duration: how long a claimed stage is its worker's alone
+	EnvDeliveryBatchEvery  = "DELIVERY_BATCH_EVERY"        // Go duration: how often leads leave that are not pushed at once
+	EnvDeliveryGiveUpAfter = "DELIVERY_GIVE_UP_AFTER"      // Go duration: how long an effect is tried
+	EnvDispatchBatch       = "DISPATCH_BATCH"              // effects that one run of the dispatcher takes up at most
 	EnvSweepBatch          = "SWEEP_BATCH"                 // stages that one run of the sweeper enqueues at most
 	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
 	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
@@ -129,6 +146,10 @@ const (
 	EnvGeocodingEndpoint     = "GEOCODING_ENDPOINT"
 	EnvCallRailAPIURL        = "CALLRAIL_API_URL"         // default https://api.callrail.com
 	EnvCallRailRecordingHost = "CALLRAIL_RECORDING_HOSTS" // comma list: host, *.suffix, or a literal ip:port that may be private
+	EnvHubSpotURL            = "HUBSPOT_API_URL"          // default https://api.hubapi.com; it and the next three go over tenants' settings
+	EnvSalesforceURL         = "SALESFORCE_LOGIN_URL"     // default: the tenant's own
+	EnvMCPURL                = "MCP_SERVER_URL"           // default: the tenant's own
+	EnvSendGridURL           = "SENDGRID_API_URL"         // default https://api.sendgrid.com
 	EnvSpannerEmulator       = "SPANNER_EMULATOR_HOST"    // read by the Spanner client itself
 )
 
@@ -142,6 +163,8 @@ func (s Stage) EnvServiceURL() string {
 		return "AI_ANALYZER_URL"
 	case Workflow:
 		return "WORKFLOW_ENGINE_URL"
+	case Delivery:
+		return "DISPATCHER_URL"
 	}
 	return ""
 }
@@ -156,6 +179,8 @@ func (s Stage) EnvQueue() string {
 		return "AI_ANALYSIS_QUEUE"
 	case Workflow:
 		return "WORKFLOW_QUEUE"
+	case Delivery:
+		return "DELIVERY_QUEUE"
 	}
 	return ""
 }

@@ -60,6 +60,10 @@ var preferredPorts = map[string]int{
 	"speech":         8788,
 	"vertexai":       8789,
 	"callrail":       8790,
+	"hubspot":        8791,
+	"salesforce":     8792,
+	"mcp":            8793,
+	"sendgrid":       8794,
 	"geocoding":      8799,
 	"firstCloudRun":  8800, // one each from here on
 	"lastOfCloudRun": 8819,
@@ -82,6 +86,7 @@ type localCloud struct {
 	gateway  *apigateway.Service
 	provider *provider.Server
 	callrail *callrail.Server
+	outside  *outside
 	faults   map[string]*fault.Injector
 	diary    *diary
 }
@@ -147,6 +152,8 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	c.callrail = callrail.New(callrail.Config{Authorize: c.callrailKey})
 	speechServer := speech.New(speech.Config{IAM: policy, Identity: ids, ReadObject: c.readObject(policy)})
 	vertex := vertexai.New(vertexai.Config{IAM: policy, Identity: ids})
+	c.outside = newOutside(c.secrets)
+	c.outside.faults(c.faults)
 	geocoder := geocoding.New(geocoding.Config{Identity: ids})
 	c.faults["geocoding"] = geocoder.Faults
 	c.faults["callrail"], c.faults["speech"], c.faults["vertexai"] = c.callrail.Faults, speechServer.Faults, vertex.Faults
@@ -166,6 +173,10 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 		{"vertexai", vertex},
 		{"geocoding", geocoder},
 		{"callrail", c.callrail},
+		{"hubspot", c.outside.hubspot},
+		{"salesforce", c.outside.salesforce},
+		{"mcp", c.outside.mcp},
+		{"sendgrid", c.outside.sendgrid},
 	} {
 		if err := serve(s.name, s.handler); err != nil {
 			return err
@@ -364,6 +375,10 @@ func (c *localCloud) endpoints() ([]byte, error) {
 		"geocoding":              c.addresses["geocoding"],
 		"callrailApi":            c.addresses["callrail"],
 		"callrailRecordingHosts": []string{callrailHost},
+		"hubspot":                c.addresses["hubspot"],
+		"salesforce":             c.addresses["salesforce"],
+		"mcp":                    c.addresses["mcp"] + "/mcp",
+		"sendgrid":               c.addresses["sendgrid"],
 		"spannerEmulator":        c.addresses["spanner"],
 		"registry":               c.addresses["registry"] + "/" + c.project + "/" + repositoryID,
 	})

@@ -75,6 +75,8 @@ type fakeAPI struct{ cancel func() }
 func (fakeAPI) Status(context.Context) (daemonapi.Status, error) {
 	return daemonapi.Status{PID: os.Getpid()}, nil
 }
+func (fakeAPI) Records(context.Context) ([]daemonapi.Record, error) { return nil, nil }
+func (fakeAPI) Mail(context.Context) ([]daemonapi.Mail, error)      { return nil, nil }
 func (fakeAPI) Logs(_ context.Context, _ daemonapi.LogQuery, w io.Writer) error {
 	_, err := io.WriteString(w, "a line\n")
 	return err

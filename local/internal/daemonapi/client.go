@@ -59,6 +59,20 @@ func (c *Client) SetFault(ctx context.Context, f Fault) error {
 	return c.do(ctx, http.MethodPut, "/faults/"+url.PathEscape(f.Target), f, nil)
 }
 
+// Records returns what is in the tenants' CRMs.
+func (c *Client) Records(ctx context.Context) ([]Record, error) {
+	var all []Record
+	err := c.do(ctx, http.MethodGet, "/records", nil, &all)
+	return all, err
+}
+
+// Mail returns what was sent, the oldest first.
+func (c *Client) Mail(ctx context.Context) ([]Mail, error) {
+	var all []Mail
+	err := c.do(ctx, http.MethodGet, "/mail", nil, &all)
+	return all, err
+}
+
 // ClearFault makes a stand-in behave again.
 func (c *Client) ClearFault(ctx context.Context, target string) error {
 	return c.do(ctx, http.MethodDelete, "/faults/"+url.PathEscape(target), nil, nil)

@@ -40,7 +40,11 @@ func (f *fake) PutCall(_ context.Context, c Call) (Recording, error) {
 }
 func (f *fake) SetFault(_ context.Context, v Fault) error    { f.fault = v; return nil }
 func (f *fake) ClearFault(_ context.Context, t string) error { f.cleared = t; return nil }
-func (f *fake) Shutdown()                                    { f.shutdown = true }
+func (f *fake) Records(context.Context) ([]Record, error) {
+	return []Record{{Tenant: "acme", ID: "1"}}, nil
+}
+func (f *fake) Mail(context.Context) ([]Mail, error) { return []Mail{{Tenant: "acme", ID: "m"}}, nil }
+func (f *fake) Shutdown()                            { f.shutdown = true }
 func (f *fake) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
 	f.logs = q
 	if _, err := io.WriteString(w, "line 1\n"); err != nil {

@@ -30,6 +30,9 @@ type Daemon interface {
 	Secret(ctx context.Context, id string) ([]byte, error)
 	// PutCall teaches the CallRail stand-in a call.
 	PutCall(ctx context.Context, call Call) (Recording, error)
+	// Records returns what is in the tenants' CRMs, Mail what they sent.
+	Records(ctx context.Context) ([]Record, error)
+	Mail(ctx context.Context) ([]Mail, error)
 	// SetFault and ClearFault pass on to a stand-in.
 	SetFault(ctx context.Context, f Fault) error
 	ClearFault(ctx context.Context, target string) error
@@ -89,6 +92,14 @@ func NewHandler(d Daemon, token string) http.Handler {
 		}
 		c.ID = r.PathValue("id")
 		v, err := d.PutCall(r.Context(), c)
+		answer(w, v, err)
+	})
+	mux.HandleFunc("GET /records", func(w http.ResponseWriter, r *http.Request) {
+		v, err := d.Records(r.Context())
+		answer(w, v, err)
+	})
+	mux.HandleFunc("GET /mail", func(w http.ResponseWriter, r *http.Request) {
+		v, err := d.Mail(r.Context())
 		answer(w, v, err)
 	})
 	mux.HandleFunc("PUT /faults/{target}", func(w http.ResponseWriter, r *http.Request) {

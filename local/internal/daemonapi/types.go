@@ -79,7 +79,7 @@ type LogQuery struct {
 
 // Fault makes a stand-in misbehave on purpose.
 type Fault struct {
-	Target string `json:"target"` // callrail, speech, vertexai, ...
+	Target string `json:"target"` // callrail, hubspot, sendgrid, ...
 	Mode   string `json:"mode"`   // one of Modes
 	Count  int    `json:"count"`  // how many requests it hits; 0 = every one until it is cleared
 }
@@ -126,6 +126,30 @@ type Turn struct {
 // Recording is the answer to PUT /calls/{id}.
 type Recording struct {
 	URL string `json:"url"` // value of "recording" in the webhook's payload
+}
+
+// Record is what a tenant's CRM has: GET /records.
+type Record struct {
+	Tenant   string         `json:"tenant"`
+	Provider string         `json:"provider"`
+	Kind     string         `json:"kind"` // contact, note, lead
+	ID       string         `json:"id"`
+	Of       string         `json:"of,omitempty"` // of a note: the contact's id
+	Fields   map[string]any `json:"fields"`
+}
+
+// Mail is a mail that a tenant sent: GET /mail.
+type Mail struct {
+	Tenant     string    `json:"tenant"`
+	ID         string    `json:"id"`        // the mail service's
+	MessageID  string    `json:"messageId"` // the platform's, as in request_effects
+	Template   string    `json:"template"`
+	From       string    `json:"from"`
+	To         string    `json:"to"`
+	Subject    string    `json:"subject"`
+	Text       string    `json:"text"`
+	HTML       string    `json:"html"`
+	ReceivedAt time.Time `json:"receivedAt"`
 }
 
 // Endpoints is the JSON of the environment variable INGESTION_ENDPOINTS, the

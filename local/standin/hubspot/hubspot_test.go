@@ -16,6 +16,7 @@ import (
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/connectors"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 func start(t *testing.T) (*hubspot.Server, string) {
@@ -35,7 +36,7 @@ func start(t *testing.T) (*hubspot.Server, string) {
 func open(t *testing.T, url, token string) crm.Connector {
 	t.Helper()
 	c, err := connectors.Open("hubspot",
-		fmt.Appendf(nil, `{"token":%q,"base_url":%q,"phone_property":"lead_phone","note_property":"lead_request_id"}`, token, url),
+		integrations.Settings{HubSpot: &integrations.HubSpot{Token: token, BaseURL: url, PhoneProperty: "lead_phone", NoteProperty: "lead_request_id"}},
 		map[string]string{"name": "firstname", "email": "email", "phone|e164": "lead_phone", "lead_score": "hs_lead_score"}, nil)
 	if err != nil {
 		t.Fatal(err)

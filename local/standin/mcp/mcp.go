@@ -29,13 +29,14 @@ const Tool = "upsert_lead"
 
 // Config is what a Server needs.
 type Config struct {
-	// Authorize says whether a bearer token is good.
-	Authorize func(token string) bool
+	// Authorize returns the account that a bearer token belongs to.
+	Authorize func(token string) (account string, ok bool)
 }
 
 // Lead is one record.
 type Lead struct {
 	ID        string         `json:"id"`
+	Account   string         `json:"account"`
 	RequestID string         `json:"requestId"`
 	Arguments map[string]any `json:"arguments"`
 	Calls     int            `json:"calls"`
@@ -45,6 +46,7 @@ type Lead struct {
 type Server struct {
 	Faults *fault.Injector
 
+	cfg     Config
 	handler http.Handler
 
 	mu    sync.Mutex
@@ -53,7 +55,7 @@ type Server struct {
 
 // New returns a server without leads.
 func New(cfg Config) *Server {
-	s := &Server{Faults: fault.New(fault.Shape{Error: func(w http.ResponseWriter, status int, message string) { http.Error(w, message, status) }})}
+	s := &Server{cfg: cfg, Faults: fault.New(fault.Shape{Error: func(w http.ResponseWriter, status int, message string) { http.Error(w, message, status) }})}
 	server := sdk.NewServer(&sdk.Implementation{Name: "local-crm", Version: "1"}, nil)
 	server.AddTool(&sdk.Tool{
 		Name:        Tool,
@@ -64,8 +66,7 @@ func New(cfg Config) *Server {
 	protocol := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return server }, nil)
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.Faults.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !cfg.Authorize(token) {
+		if _, ok := s.account(r.Header); !ok {
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			http.Error(w, "invalid token", http.StatusUnauthorized)
 			return
@@ -83,6 +84,12 @@ func New(cfg Config) *Server {
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// account is whose the call is.
+func (s *Server) account(h http.Header) (string, bool) {
+	token, _ := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
+	return s.cfg.Authorize(token)
+}
 
 // Leads returns the records in the order they came.
 func (s *Server) Leads() []Lead {
@@ -104,21 +111,22 @@ func (s *Server) upsert(_ context.Context, req *sdk.CallToolRequest) (*sdk.CallT
 	if requestID == "" {
 		return &sdk.CallToolResult{IsError: true, Content: []sdk.Content{&sdk.TextContent{Text: "request_id is required and a string"}}}, nil
 	}
-	lead := s.keep(requestID, arguments)
+	account, _ := s.account(req.Extra.Header) // it was let in
+	lead := s.keep(account, requestID, arguments)
 	return &sdk.CallToolResult{StructuredContent: map[string]any{"id": lead.ID, "created": lead.Calls == 1}}, nil
 }
 
-func (s *Server) keep(requestID string, arguments map[string]any) Lead {
+func (s *Server) keep(account, requestID string, arguments map[string]any) Lead {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.leads {
-		if l.RequestID == requestID {
+		if l.Account == account && l.RequestID == requestID {
 			l.Arguments = arguments
 			l.Calls++
 			return *l
 		}
 	}
-	l := &Lead{ID: fmt.Sprintf("lead-%d", len(s.leads)+1), RequestID: requestID, Arguments: arguments, Calls: 1}
+	l := &Lead{ID: fmt.Sprintf("lead-%d", len(s.leads)+1), Account: account, RequestID: requestID, Arguments: arguments, Calls: 1}
 	s.leads = append(s.leads, l)
 	return *l
 }

@@ -1,7 +1,6 @@
 package mcp_test
 
 import (
-	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -13,11 +12,12 @@ import (
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/connectors"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 func start(t *testing.T) (*mcp.Server, string) {
 	t.Helper()
-	s := mcp.New(mcp.Config{Authorize: func(token string) bool { return token == "good" }})
+	s := mcp.New(mcp.Config{Authorize: func(token string) (string, bool) { return "acme", token == "good" }})
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	return s, srv.URL + "/mcp"
@@ -25,7 +25,7 @@ func start(t *testing.T) (*mcp.Server, string) {
 
 func open(t *testing.T, url, token, tool string, mapping map[string]string) crm.Connector {
 	t.Helper()
-	c, err := connectors.Open("mcp", fmt.Appendf(nil, `{"url":%q,"token":%q,"tool":%q}`, url, token, tool), mapping, nil)
+	c, err := connectors.Open("mcp", integrations.Settings{MCP: &integrations.MCP{URL: url, Token: token, Tool: tool}}, mapping, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestUpsertIsIdempotent(t *testing.T) {
 			t.Fatalf("Upsert = %+v, %v", got, err)
 		}
 	}
-	want := []mcp.Lead{{ID: "lead-1", RequestID: "r1", Calls: 2, Arguments: map[string]any{"request_id": "r1", "contact": map[string]any{"name": "Mary"}}}}
+	want := []mcp.Lead{{ID: "lead-1", Account: "acme", RequestID: "r1", Calls: 2, Arguments: map[string]any{"request_id": "r1", "contact": map[string]any{"name": "Mary"}}}}
 	if diff := cmp.Diff(want, s.Leads()); diff != "" {
 		t.Errorf("leads (-want +got):\n%s", diff)
 	}

@@ -48,7 +48,8 @@ type Client struct {
 
 // Config is what a Server needs.
 type Config struct {
-	Clients map[string]Client // by client id
+	// Client returns the app with the client id.
+	Client func(id string) (Client, bool)
 	// ExternalIDFields are Lead's custom fields that are external ids.
 	ExternalIDFields []string
 }
@@ -56,6 +57,7 @@ type Config struct {
 // Lead is one record.
 type Lead struct {
 	ID     string         `json:"id"`
+	Client string         `json:"client"` // the app that made it; every app has an org of its own
 	Fields map[string]any `json:"fields"`
 }
 
@@ -67,7 +69,7 @@ type Server struct {
 	handler http.Handler
 
 	mu     sync.Mutex
-	tokens map[string]bool
+	tokens map[string]string // to client id
 	leads  []*Lead
 }
 
@@ -83,7 +85,7 @@ func New(cfg Config) *Server {
 			refuse(w, status, code, message)
 		}, NoRetryAfter: true}),
 		cfg:    cfg,
-		tokens: map[string]bool{},
+		tokens: map[string]string{},
 	}
 	api := http.NewServeMux()
 	api.HandleFunc("POST /services/oauth2/token", s.token)
@@ -110,21 +112,21 @@ func (s *Server) Leads() []Lead {
 	defer s.mu.Unlock()
 	out := make([]Lead, len(s.leads))
 	for i, l := range s.leads {
-		out[i] = Lead{ID: l.ID, Fields: maps.Clone(l.Fields)}
+		out[i] = Lead{ID: l.ID, Client: l.Client, Fields: maps.Clone(l.Fields)}
 	}
 	return out
 }
 
 // Add puts a lead into the org as a person there could, also one with an
 // external id that another has.
-func (s *Server) Add(fields map[string]any) {
+func (s *Server) Add(client string, fields map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(maps.Clone(fields))
+	s.add(client, maps.Clone(fields))
 }
 
-func (s *Server) add(fields map[string]any) *Lead {
-	l := &Lead{ID: fmt.Sprintf("00Q%015d", len(s.leads)+1), Fields: fields}
+func (s *Server) add(client string, fields map[string]any) *Lead {
+	l := &Lead{ID: fmt.Sprintf("00Q%015d", len(s.leads)+1), Client: client, Fields: fields}
 	s.leads = append(s.leads, l)
 	return l
 }
@@ -141,15 +143,17 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	oauthError := func(code, description string) {
 		write(w, http.StatusBadRequest, map[string]string{"error": code, "error_description": description})
 	}
+	client := r.PostFormValue("client_id")
 	switch r.PostFormValue("grant_type") {
 	case "client_credentials":
-		c, ok := s.cfg.Clients[r.PostFormValue("client_id")]
+		c, ok := s.cfg.Client(client)
 		if !ok || c.Secret == "" || c.Secret != r.PostFormValue("client_secret") {
 			oauthError("invalid_client", "invalid client credentials")
 			return
 		}
 	case jwtGrant:
-		if err := s.checkAssertion(r.PostFormValue("assertion")); err != nil {
+		var err error
+		if client, err = s.checkAssertion(r.PostFormValue("assertion")); err != nil {
 			oauthError("invalid_grant", err.Error())
 			return
 		}
@@ -159,7 +163,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	}
 	token := rand.Text()
 	s.mu.Lock()
-	s.tokens[token] = true
+	s.tokens[token] = client
 	s.mu.Unlock()
 	write(w, http.StatusOK, map[string]string{
 		"access_token": token, "instance_url": "http://" + r.Host, "token_type": "Bearer", "scope": "api",
@@ -167,38 +171,38 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// checkAssertion says what is wrong with a JWT.
-func (s *Server) checkAssertion(assertion string) error {
+// checkAssertion returns the client id of a JWT, or what is wrong with it.
+func (s *Server) checkAssertion(assertion string) (string, error) {
 	parsed, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
-		return errors.New("invalid assertion")
+		return "", errors.New("invalid assertion")
 	}
 	var unverified jwt.Claims
 	if err := parsed.UnsafeClaimsWithoutVerification(&unverified); err != nil {
-		return errors.New("invalid assertion")
+		return "", errors.New("invalid assertion")
 	}
-	c, ok := s.cfg.Clients[unverified.Issuer]
+	c, ok := s.cfg.Client(unverified.Issuer)
 	if !ok || c.Key == nil {
-		return errors.New("client identifier invalid")
+		return "", errors.New("client identifier invalid")
 	}
 	var claims jwt.Claims
 	if err := parsed.Claims(c.Key, &claims); err != nil {
-		return errors.New("invalid assertion")
+		return "", errors.New("invalid assertion")
 	}
 	if err := claims.ValidateWithLeeway(jwt.Expected{AnyAudience: jwt.Audience{audience}, Time: time.Now()}, 0); err != nil {
-		return errors.New("expired authorization code or audience is invalid")
+		return "", errors.New("expired authorization code or audience is invalid")
 	}
 	if claims.Expiry == nil || claims.Subject != c.Username {
-		return errors.New("user hasn't approved this consumer")
+		return "", errors.New("user hasn't approved this consumer")
 	}
-	return nil
+	return unverified.Issuer, nil
 }
 
-func (s *Server) authorized(next http.HandlerFunc) http.HandlerFunc {
+func (s *Server) authorized(next func(client string, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		s.mu.Lock()
-		ok := s.tokens[token]
+		client, ok := s.tokens[token]
 		s.mu.Unlock()
 		switch {
 		case !ok:
@@ -206,7 +210,7 @@ func (s *Server) authorized(next http.HandlerFunc) http.HandlerFunc {
 		case !slices.Contains(s.cfg.ExternalIDFields, r.PathValue("field")):
 			refuse(w, http.StatusNotFound, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: "+r.PathValue("field"))
 		default:
-			next(w, r)
+			next(client, w, r)
 		}
 	}
 }
@@ -219,7 +223,7 @@ type problem struct {
 }
 
 // write creates or updates the lead with the external id.
-func (s *Server) write(field, value string, fields map[string]any) (*Lead, bool, *problem) {
+func (s *Server) write(client, field, value string, fields map[string]any) (*Lead, bool, *problem) {
 	for _, name := range []string{"Id", field} {
 		if _, ok := fields[name]; ok {
 			return nil, false, &problem{code: "INVALID_FIELD", message: "The " + name + " field should not be specified in the sobject data.", fields: []string{name}}
@@ -230,7 +234,7 @@ func (s *Server) write(field, value string, fields map[string]any) (*Lead, bool,
 	var matches []*Lead
 	for _, l := range s.leads {
 		// Salesforce compares external ids without regard to case.
-		if held, ok := l.Fields[field].(string); ok && strings.EqualFold(held, value) {
+		if held, ok := l.Fields[field].(string); ok && l.Client == client && strings.EqualFold(held, value) {
 			matches = append(matches, l)
 		}
 	}
@@ -252,16 +256,16 @@ func (s *Server) write(field, value string, fields map[string]any) (*Lead, bool,
 	}
 	fields = maps.Clone(fields)
 	fields[field] = value
-	return s.add(fields), true, nil
+	return s.add(client, fields), true, nil
 }
 
-func (s *Server) upsert(w http.ResponseWriter, r *http.Request) {
+func (s *Server) upsert(client string, w http.ResponseWriter, r *http.Request) {
 	var fields map[string]any
 	if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&fields); err != nil {
 		refuse(w, http.StatusBadRequest, "JSON_PARSER_ERROR", err.Error())
 		return
 	}
-	lead, created, p := s.write(r.PathValue("field"), r.PathValue("value"), fields)
+	lead, created, p := s.write(client, r.PathValue("field"), r.PathValue("value"), fields)
 	switch {
 	case p != nil && p.matches != nil:
 		var links []string
@@ -278,7 +282,7 @@ func (s *Server) upsert(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) collection(w http.ResponseWriter, r *http.Request) {
+func (s *Server) collection(client string, w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Records []map[string]any `json:"records"`
 	}
@@ -296,7 +300,7 @@ func (s *Server) collection(w http.ResponseWriter, r *http.Request) {
 		value, _ := fields[field].(string)
 		delete(fields, field)
 		delete(fields, "attributes")
-		lead, created, p := s.write(field, value, fields)
+		lead, created, p := s.write(client, field, value, fields)
 		if p != nil {
 			answers = append(answers, map[string]any{"success": false, "errors": []any{map[string]any{"statusCode": p.code, "message": p.message, "fields": p.fields}}})
 			continue

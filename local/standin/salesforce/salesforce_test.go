@@ -18,11 +18,12 @@ import (
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/connectors"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 func start(t *testing.T, clients map[string]salesforce.Client) (*salesforce.Server, string) {
 	t.Helper()
-	s := salesforce.New(salesforce.Config{Clients: clients, ExternalIDFields: []string{"Request__c"}})
+	s := salesforce.New(salesforce.Config{Client: func(id string) (salesforce.Client, bool) { c, ok := clients[id]; return c, ok }, ExternalIDFields: []string{"Request__c"}})
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	return s, srv.URL
@@ -33,11 +34,15 @@ func open(t *testing.T, settings map[string]string) crm.Connector {
 	if settings["external_id_field"] == "" {
 		settings["external_id_field"] = "Request__c"
 	}
-	document, err := json.Marshal(settings)
+	document, err := json.Marshal(map[string]any{"salesforce": settings})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := connectors.Open("salesforce", document,
+	parsed, err := integrations.Parse(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := connectors.Open("salesforce", parsed,
 		map[string]string{"name|last_name|default:Unknown": "LastName", "=Household": "Company", "lead_score": "Score__c"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +77,7 @@ func TestClientCredentials(t *testing.T) {
 	if err != nil || again.Created || again.RecordID != first.RecordID {
 		t.Errorf("again with an ended session: %+v, %v, want an update of %s", again, err, first.RecordID)
 	}
-	want := []salesforce.Lead{{ID: first.RecordID, Fields: map[string]any{"Request__c": "r1", "LastName": "Lee", "Company": "Household", "Score__c": 82.0}}}
+	want := []salesforce.Lead{{ID: first.RecordID, Client: "id", Fields: map[string]any{"Request__c": "r1", "LastName": "Lee", "Company": "Household", "Score__c": 82.0}}}
 	if diff := cmp.Diff(want, s.Leads()); diff != "" {
 		t.Errorf("leads (-want +got):\n%s", diff)
 	}
@@ -124,8 +129,8 @@ func TestJWTBearer(t *testing.T) {
 func TestSeveralMatchesAreAConflict(t *testing.T) {
 	t.Parallel()
 	s, url := start(t, app)
-	s.Add(map[string]any{"Request__c": "R1", "LastName": "A", "Company": "A"})
-	s.Add(map[string]any{"Request__c": "r1", "LastName": "B", "Company": "B"})
+	s.Add("id", map[string]any{"Request__c": "R1", "LastName": "A", "Company": "A"})
+	s.Add("id", map[string]any{"Request__c": "r1", "LastName": "B", "Company": "B"})
 	c := open(t, map[string]string{"login_url": url, "client_id": "id", "client_secret": "s"})
 	_, err := c.Upsert(t.Context(), lead("r1"))
 	wantKind(t, err, vendorapi.Conflict, "several leads have the external id r1")

@@ -4,7 +4,11 @@
 // Served paths:
 //
 //	POST /v3/mail/send
+//	GET /v3/messages                  of the query language only (unique_args['name']="value")
+//	GET /v3/suppression/bounces/{email}, /v3/suppression/spam_reports/{email}
+//	GET /v3/asm/suppressions/global/{email}
 //	GET /_admin/messages              what was received, a list of Message
+//	PUT, DELETE /_admin/suppressions/{list}/{email}  list: bounces, spam_reports or global
 //	GET, PUT, DELETE /faults          see package fault
 package sendgrid
 
@@ -15,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -58,21 +63,42 @@ type Server struct {
 	cfg     Config
 	handler http.Handler
 
-	mu       sync.Mutex
-	messages []Message
+	mu         sync.Mutex
+	messages   []Message
+	suppressed map[string]bool // "list/address"
 }
 
 // New returns a server without mail.
 func New(cfg Config) *Server {
-	s := &Server{Faults: fault.New(fault.Shape{Error: func(w http.ResponseWriter, status int, message string) { refuse(w, status, "", message) }}), cfg: cfg}
+	s := &Server{Faults: fault.New(fault.Shape{Error: func(w http.ResponseWriter, status int, message string) { refuse(w, status, "", message) }}), cfg: cfg, suppressed: map[string]bool{}}
 	api := http.NewServeMux()
-	api.HandleFunc("POST /v3/mail/send", s.send)
+	api.HandleFunc("POST /v3/mail/send", s.authorized(s.send))
+	api.HandleFunc("GET /v3/messages", s.authorized(s.search))
+	api.HandleFunc("GET /v3/suppression/{list}/{email}", s.authorized(func(_ string, w http.ResponseWriter, r *http.Request) {
+		found := []any{}
+		if email := r.PathValue("email"); s.Suppressed(r.PathValue("list"), email) {
+			found = append(found, map[string]any{"created": time.Now().Unix(), "email": email, "reason": "550 no such mailbox"})
+		}
+		write(w, found)
+	}))
+	api.HandleFunc("GET /v3/asm/suppressions/global/{email}", s.authorized(func(_ string, w http.ResponseWriter, r *http.Request) {
+		found := map[string]any{}
+		if email := r.PathValue("email"); s.Suppressed("global", email) {
+			found["recipient_email"] = email
+		}
+		write(w, found)
+	}))
 	mux := http.NewServeMux()
 	mux.Handle("/", s.Faults.Middleware(api))
 	mux.Handle("/faults", s.Faults)
 	mux.HandleFunc("GET /_admin/messages", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(s.Messages())
+		write(w, s.Messages())
+	})
+	mux.HandleFunc("PUT /_admin/suppressions/{list}/{email}", func(_ http.ResponseWriter, r *http.Request) {
+		s.Suppress(r.PathValue("list"), r.PathValue("email"), true)
+	})
+	mux.HandleFunc("DELETE /_admin/suppressions/{list}/{email}", func(_ http.ResponseWriter, r *http.Request) {
+		s.Suppress(r.PathValue("list"), r.PathValue("email"), false)
 	})
 	s.handler = mux
 	return s
@@ -86,6 +112,59 @@ func (s *Server) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Message{}, s.messages...)
+}
+
+// Suppress puts an address on a list (bounces, spam_reports, global) of those
+// that mail is taken for and not delivered to, or takes it off.
+func (s *Server) Suppress(list, email string, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suppressed[list+"/"+strings.ToLower(email)] = on
+}
+
+// Suppressed says whether an address is on a list.
+func (s *Server) Suppressed(list, email string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.suppressed[list+"/"+strings.ToLower(email)]
+}
+
+// authorized lets only calls with a known key through to h.
+func (s *Server) authorized(h func(account string, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		account, ok := s.cfg.Authorize(key)
+		if !ok {
+			refuse(w, http.StatusUnauthorized, "", "The provided authorization grant is invalid, expired, or revoked")
+			return
+		}
+		h(account, w, r)
+	}
+}
+
+// byArgument is the one form of a query that the stand-in understands.
+var byArgument = regexp.MustCompile(`^\(unique_args\['([^']+)'\]="([^"]*)"\)$`)
+
+// search answers as the Email Activity Feed does.
+func (s *Server) search(account string, w http.ResponseWriter, r *http.Request) {
+	m := byArgument.FindStringSubmatch(r.URL.Query().Get("query"))
+	if m == nil {
+		refuse(w, http.StatusBadRequest, "query", "invalid query")
+		return
+	}
+	found := []any{}
+	for _, message := range s.Messages() {
+		if message.Account == account && message.CustomArgs[m[1]] == m[2] {
+			found = append(found, map[string]any{"from_email": message.From, "msg_id": message.ID + ".filter", "subject": message.Subject, "to_email": message.To,
+				"status": "delivered", "opens_count": 0, "clicks_count": 0, "last_event_time": message.ReceivedAt})
+		}
+	}
+	write(w, map[string]any{"messages": found})
+}
+
+func write(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
 }
 
 type address struct {
@@ -146,13 +225,7 @@ func (r *request) fault() (field, message string) {
 	return "", ""
 }
 
-func (s *Server) send(w http.ResponseWriter, r *http.Request) {
-	key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	account, ok := s.cfg.Authorize(key)
-	if !ok {
-		refuse(w, http.StatusUnauthorized, "", "The provided authorization grant is invalid, expired, or revoked")
-		return
-	}
+func (s *Server) send(account string, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		return // the caller has left

@@ -24,6 +24,10 @@ const (
 	openFor  = 30 * time.Second
 )
 
+// NotTried is the Op of errors about leads that were kept away: the provider
+// has not seen them.
+const NotTried = "not tried"
+
 // Group holds the breakers of a process. The zero value is ready for use, also
 // concurrently.
 type Group struct {
@@ -134,7 +138,7 @@ func (s *state) wait() time.Duration {
 func (s *state) refuse(n int, wait time.Duration) []crm.Outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := &vendorapi.Error{Vendor: s.provider, Op: "not tried", Kind: vendorapi.KindOf(s.last), RetryAfter: wait, Err: s.last}
+	err := &vendorapi.Error{Vendor: s.provider, Op: NotTried, Kind: vendorapi.KindOf(s.last), RetryAfter: wait, Err: s.last}
 	outcomes := make([]crm.Outcome, n)
 	for i := range outcomes {
 		outcomes[i].Err = err

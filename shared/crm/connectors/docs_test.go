@@ -9,11 +9,22 @@ import (
 
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/email/sendgrid"
+	"ingestion.internal/shared/integrations"
 )
 
 // example is a fenced block of docs/crm.md whose info string says what it is:
 // settings or field_mapping of a provider.
 var example = regexp.MustCompile("(?ms)^```json (settings|field_mapping) ([a-z]+)\n(.*?)^```$")
+
+// parse reads the settings of one provider.
+func parse(t *testing.T, provider, text string) integrations.Settings {
+	t.Helper()
+	s, err := integrations.Parse([]byte(`{"` + provider + `":` + text + `}`))
+	if err != nil {
+		t.Fatalf("%s: %v", provider, err)
+	}
+	return s
+}
 
 // TestExamplesOfTheDocumentation opens every provider with every pair of the
 // page's examples for it.
@@ -42,12 +53,12 @@ func TestExamplesOfTheDocumentation(t *testing.T) {
 			t.Errorf("the page has no example of %s", provider)
 		}
 		for _, mapping := range mappings[provider] {
-			if _, err := Open(provider, []byte(settings[provider]), mapping, nil); err != nil {
+			if _, err := Open(provider, parse(t, provider, settings[provider]), mapping, nil); err != nil {
 				t.Errorf("%s: %v", provider, err)
 			}
 		}
 	}
-	if _, err := sendgrid.Open([]byte(settings["sendgrid"]), nil); err != nil {
+	if _, err := sendgrid.New(*parse(t, "sendgrid", settings["sendgrid"]).SendGrid, nil); err != nil {
 		t.Error(err)
 	}
 	for _, word := range []string{"upper", "lower", "trim", "first_name", "last_name", "e164", "int", "string", "default:VALUE"} {

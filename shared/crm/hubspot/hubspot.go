@@ -14,11 +14,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/mail"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +24,7 @@ import (
 	"ingestion.internal/shared/contact"
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 const (
@@ -44,38 +43,7 @@ const (
 )
 
 // Settings are a tenant's settings of HubSpot.
-type Settings struct {
-	// Token is the access token of a private app with the scopes
-	// crm.objects.contacts.read and crm.objects.contacts.write.
-	Token string `json:"token"`
-	// PhoneProperty is a custom contact property with unique values that holds
-	// the telephone number in E.164. Without it, a lead without an e-mail
-	// address cannot be pushed.
-	PhoneProperty string `json:"phone_property,omitempty"`
-	// NoteProperty is a custom property of notes with unique values that holds
-	// the request's id. Without it, no notes are written.
-	NoteProperty string `json:"note_property,omitempty"`
-	// BaseURL is where the API is; empty = [DefaultBaseURL].
-	BaseURL string `json:"base_url,omitempty"`
-}
-
-var propertyName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,99}$`)
-
-func (s Settings) validate() error {
-	var errs []error
-	if s.Token == "" {
-		errs = append(errs, errors.New("token: is missing"))
-	}
-	for name, value := range map[string]string{"phone_property": s.PhoneProperty, "note_property": s.NoteProperty} {
-		if value != "" && !propertyName.MatchString(value) {
-			errs = append(errs, fmt.Errorf("%s: %.80q is no name of a property", name, value))
-		}
-	}
-	if err := vendorapi.CheckURL(s.BaseURL); err != nil {
-		errs = append(errs, fmt.Errorf("base_url: %w", err))
-	}
-	return errors.Join(errs...)
-}
+type Settings = integrations.HubSpot
 
 // Connector is a [crm.BatchConnector].
 type Connector struct {
@@ -93,7 +61,7 @@ var (
 // A nil transport is the default one.
 func New(settings Settings, mapping *crm.Mapping, transport http.RoundTripper) (*Connector, error) {
 	settings.BaseURL = strings.TrimRight(cmp.Or(settings.BaseURL, DefaultBaseURL), "/")
-	if err := settings.validate(); err != nil {
+	if err := settings.Validate(); err != nil {
 		return nil, fmt.Errorf("hubspot: %w", err)
 	}
 	return &Connector{settings: settings, mapping: mapping, api: vendorapi.NewClient("hubspot", transport)}, nil

@@ -449,7 +449,7 @@ func TestNewReportsAllMistakes(t *testing.T) {
 	if err == nil {
 		t.Fatal("New accepts nonsense")
 	}
-	for _, want := range []string{"token: is missing", `phone_property: "Lead Phone"`, `note_property: "x y"`, "base_url: must be https"} {
+	for _, want := range []string{"token: is missing", "phone_property: is no name", "note_property: is no name", "base_url: must be https"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not mention %q", err, want)
 		}

@@ -24,6 +24,7 @@ import (
 
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 const (
@@ -34,11 +35,7 @@ const (
 )
 
 // Settings are a tenant's settings of its MCP server.
-type Settings struct {
-	URL   string `json:"url"`
-	Token string `json:"token,omitempty"` // bearer token; empty = none is sent
-	Tool  string `json:"tool"`            // the tool to call for each lead
-}
+type Settings = integrations.MCP
 
 // Connector is a [crm.BatchConnector]: a batch shares one session.
 type Connector struct {
@@ -56,11 +53,8 @@ var (
 // transport is the default one.
 func New(settings Settings, mapping *crm.Mapping, transport http.RoundTripper) (*Connector, error) {
 	var errs []error
-	if err := vendorapi.CheckURL(settings.URL); err != nil {
-		errs = append(errs, fmt.Errorf("mcp: url: %w", err))
-	}
-	if settings.Tool == "" {
-		errs = append(errs, errors.New("mcp: tool: is missing"))
+	if err := settings.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("mcp: %w", err))
 	}
 	if mapping.Len() == 0 {
 		errs = append(errs, errors.New("mcp: field_mapping: is empty, so the tool would get no arguments"))

@@ -10,17 +10,16 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 const (
@@ -33,58 +32,8 @@ const (
 	opUpsert = "upsert lead"
 )
 
-// Settings are a tenant's settings of Salesforce. Either ClientSecret is set
-// (client credentials flow) or Username and PrivateKey (JWT bearer flow).
-type Settings struct {
-	// LoginURL is where tokens come from: the My Domain address, as in
-	// https://acme.my.salesforce.com.
-	LoginURL string `json:"login_url"`
-	ClientID string `json:"client_id"` // the External Client App's consumer key
-
-	ClientSecret string `json:"client_secret,omitempty"`
-
-	Username   string `json:"username,omitempty"`
-	PrivateKey string `json:"private_key,omitempty"` // PEM, RSA; the app has its certificate
-	// Audience of the JWT; empty = https://login.salesforce.com. For a sandbox
-	// https://test.salesforce.com.
-	Audience string `json:"audience,omitempty"`
-
-	// ExternalIDField is a custom text field of Lead, "External ID" and
-	// "Unique", that holds the request's id. Example: Ingestion_Request__c.
-	ExternalIDField string `json:"external_id_field"`
-	APIVersion      string `json:"api_version,omitempty"` // empty = [DefaultAPIVersion]
-}
-
-var (
-	fieldName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,60}__c$`)
-	apiVersion = regexp.MustCompile(`^v[1-9][0-9]{1,2}\.0$`)
-)
-
-func (s Settings) validate() error {
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := vendorapi.CheckURL(s.LoginURL); err != nil {
-		fail("login_url: %w", err)
-	}
-	if s.ClientID == "" {
-		fail("client_id: is missing")
-	}
-	switch jwt := s.Username != "" || s.PrivateKey != ""; {
-	case jwt && s.ClientSecret != "":
-		fail("client_secret: must not stand beside username and private_key")
-	case jwt && (s.Username == "" || s.PrivateKey == ""):
-		fail("username and private_key: both are needed")
-	case !jwt && s.ClientSecret == "":
-		fail("client_secret: is missing (or username and private_key)")
-	}
-	if !fieldName.MatchString(s.ExternalIDField) {
-		fail("external_id_field: %.80q is no name of a custom field", s.ExternalIDField)
-	}
-	if !apiVersion.MatchString(s.APIVersion) {
-		fail("api_version: %.20q is no version like %s", s.APIVersion, DefaultAPIVersion)
-	}
-	return errors.Join(errs...)
-}
+// Settings are a tenant's settings of Salesforce.
+type Settings = integrations.Salesforce
 
 // Connector is a [crm.BatchConnector].
 type Connector struct {
@@ -105,7 +54,7 @@ func New(settings Settings, mapping *crm.Mapping, transport http.RoundTripper) (
 	settings.LoginURL = strings.TrimRight(settings.LoginURL, "/")
 	settings.APIVersion = cmp.Or(settings.APIVersion, DefaultAPIVersion)
 	settings.Audience = cmp.Or(settings.Audience, defaultAudience)
-	if err := settings.validate(); err != nil {
+	if err := settings.Validate(); err != nil {
 		return nil, fmt.Errorf("salesforce: %w", err)
 	}
 	if mapping.Maps(settings.ExternalIDField) {

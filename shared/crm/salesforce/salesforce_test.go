@@ -374,7 +374,7 @@ func TestNewReportsMistakes(t *testing.T) {
 		extra    map[string]string
 		want     []string
 	}{
-		"all":           {Settings{LoginURL: "acme", ExternalIDField: "Id", APIVersion: "66"}, nil, []string{"login_url: has no host", "client_id: is missing", "client_secret: is missing", `external_id_field: "Id"`, `api_version: "66"`}},
+		"all":           {Settings{LoginURL: "acme", ExternalIDField: "Id", APIVersion: "66"}, nil, []string{"login_url: has no host", "client_id: is missing", "client_secret: is missing", "external_id_field: is no name", "api_version: is no version"}},
 		"both_flows":    {Settings{LoginURL: "https://a", ClientID: "i", ClientSecret: "s", Username: "u", ExternalIDField: "R__c"}, nil, []string{"must not stand beside"}},
 		"half_a_flow":   {Settings{LoginURL: "https://a", ClientID: "i", Username: "u", ExternalIDField: "R__c"}, nil, []string{"both are needed"}},
 		"key_not_pem":   {Settings{LoginURL: "https://a", ClientID: "i", Username: "u", PrivateKey: "hunter2", ExternalIDField: "R__c"}, nil, []string{"private_key: is not PEM"}},

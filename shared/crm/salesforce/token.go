@@ -3,10 +3,7 @@ package salesforce
 import (
 	"cmp"
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 const (
@@ -60,7 +58,7 @@ func newTokens(s Settings, api *vendorapi.Client) (*tokens, error) {
 	if s.PrivateKey == "" {
 		return t, nil
 	}
-	key, err := parseKey(s.PrivateKey)
+	key, err := s.Key()
 	if err != nil {
 		return nil, fmt.Errorf("private_key: %w", err)
 	}
@@ -69,30 +67,6 @@ func newTokens(s Settings, api *vendorapi.Client) (*tokens, error) {
 		return nil, fmt.Errorf("private_key: %w", err)
 	}
 	return t, nil
-}
-
-// parseKey reads an RSA key in PEM, PKCS#8 or PKCS#1.
-func parseKey(text string) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, errors.New("is not PEM")
-	}
-	if block.Type == "RSA PRIVATE KEY" {
-		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, errors.New("is no RSA key") // the parser's words could show parts of it
-		}
-		return key, nil
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errors.New("is no PKCS#8 key")
-	}
-	key, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("is no RSA key")
-	}
-	return key, nil
 }
 
 // get returns the current token, or a new one.
@@ -157,7 +131,7 @@ func (t *tokens) fetch(ctx context.Context, now time.Time) (token, error) {
 		return token{}, err
 	}
 	fresh.InstanceURL = strings.TrimRight(cmp.Or(fresh.InstanceURL, t.settings.LoginURL), "/")
-	if err := vendorapi.CheckURL(fresh.InstanceURL); fresh.AccessToken == "" || err != nil {
+	if err := integrations.CheckURL(fresh.InstanceURL); fresh.AccessToken == "" || err != nil {
 		return token{}, &vendorapi.Error{Vendor: vendor, Op: opToken, Err: cmp.Or(err, errors.New("the answer has no token"))}
 	}
 	return fresh, nil

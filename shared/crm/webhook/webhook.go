@@ -21,7 +21,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -30,6 +29,7 @@ import (
 
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
+	"ingestion.internal/shared/integrations"
 )
 
 // The headers of a signed request.
@@ -42,16 +42,12 @@ const (
 	// Tolerance is how far a timestamp may be from the receiver's clock.
 	Tolerance = 5 * time.Minute
 
-	minSecret = 16 // bytes
-	scheme    = "v1="
-	op        = "push lead"
+	scheme = "v1="
+	op     = "push lead"
 )
 
 // Settings are a tenant's settings of its webhook.
-type Settings struct {
-	URL    string `json:"url"`
-	Secret string `json:"secret"` // at least 16 bytes
-}
+type Settings = integrations.Webhook
 
 // Connector is a [crm.Connector].
 type Connector struct {
@@ -69,15 +65,8 @@ var (
 // New returns the connector of one tenant. mapping is compiled for "webhook".
 // A nil transport is the default one.
 func New(settings Settings, mapping *crm.Mapping, transport http.RoundTripper) (*Connector, error) {
-	var errs []error
-	if err := vendorapi.CheckURL(settings.URL); err != nil {
-		errs = append(errs, fmt.Errorf("webhook: url: %w", err))
-	}
-	if len(settings.Secret) < minSecret {
-		errs = append(errs, fmt.Errorf("webhook: secret: has %d bytes, needs %d", len(settings.Secret), minSecret))
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	if err := settings.Validate(); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	return &Connector{settings: settings, mapping: mapping, api: vendorapi.NewClient("webhook", transport), now: time.Now}, nil
 }

@@ -3,13 +3,15 @@
 // The API: www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send and
 // its page of errors, read 2026-11-22. SendGrid's suppressions (bounces,
 // unsubscribes, reports as spam) are respected: nothing here bypasses them.
+//
+// SendGrid has no idempotence. A mail carries its own id as a custom argument,
+// and [Client.Find] asks for it where an answer was lost.
 package sendgrid
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/mail"
@@ -21,6 +23,7 @@ import (
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
 	"ingestion.internal/shared/email"
+	"ingestion.internal/shared/integrations"
 )
 
 const (
@@ -37,15 +40,7 @@ const (
 )
 
 // Settings are a tenant's settings of SendGrid.
-type Settings struct {
-	// Key is an API key with the permission Mail Send.
-	Key string `json:"key"`
-	// From is the verified sender, with or without a name: Leads <leads@acme.example>.
-	From     string `json:"from"`
-	ReplyTo  string `json:"reply_to,omitempty"` // an address; empty = From
-	Template string `json:"template,omitempty"` // empty = [email.DefaultTemplate]
-	BaseURL  string `json:"base_url,omitempty"` // empty = [DefaultBaseURL]
-}
+type Settings = integrations.SendGrid
 
 // Client sends mail. It may be used concurrently.
 type Client struct {
@@ -54,40 +49,18 @@ type Client struct {
 	api      *vendorapi.Client
 }
 
-// Open returns the client of a tenant's settings, a JSON document. A nil
-// transport is the default one.
-func Open(settings []byte, transport http.RoundTripper) (*Client, error) {
-	var s Settings
-	if err := vendorapi.DecodeSettings(settings, &s); err != nil {
-		return nil, fmt.Errorf("sendgrid: %w", err)
-	}
-	return New(s, transport)
-}
-
 // New returns a client. A nil transport is the default one.
 func New(settings Settings, transport http.RoundTripper) (*Client, error) {
 	settings.BaseURL = strings.TrimRight(cmp.Or(settings.BaseURL, DefaultBaseURL), "/")
-	var errs []error
-	if settings.Key == "" {
-		errs = append(errs, errors.New("sendgrid: key: is missing"))
+	if err := settings.Validate(); err != nil {
+		return nil, fmt.Errorf("sendgrid: %w", err)
+	}
+	if settings.Template != "" && !slices.Contains(email.Templates(), settings.Template) {
+		return nil, fmt.Errorf("sendgrid: template: unknown %.40q; known are %s", settings.Template, strings.Join(email.Templates(), ", "))
 	}
 	from, err := mail.ParseAddress(settings.From)
 	if err != nil {
-		errs = append(errs, fmt.Errorf("sendgrid: from: %w", err))
-	}
-	if settings.ReplyTo != "" {
-		if _, err := mail.ParseAddress(settings.ReplyTo); err != nil {
-			errs = append(errs, fmt.Errorf("sendgrid: reply_to: %w", err))
-		}
-	}
-	if settings.Template != "" && !slices.Contains(email.Templates(), settings.Template) {
-		errs = append(errs, fmt.Errorf("sendgrid: template: unknown %.40q; known are %s", settings.Template, strings.Join(email.Templates(), ", ")))
-	}
-	if err := vendorapi.CheckURL(settings.BaseURL); err != nil {
-		errs = append(errs, fmt.Errorf("sendgrid: base_url: %w", err))
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+		return nil, fmt.Errorf("sendgrid: from: %w", err)
 	}
 	return &Client{settings: settings, from: *from, api: vendorapi.NewClient(vendor, transport)}, nil
 }
@@ -99,6 +72,13 @@ func (c *Client) Compose(recipients []string, lead crm.Lead) ([]email.Message, e
 		messages[i].ReplyTo = c.settings.ReplyTo
 	}
 	return messages, err
+}
+
+// ComposeDigest makes the tenant's mail about several leads, with the given id.
+func (c *Client) ComposeDigest(id, recipient string, leads []crm.Lead) (email.Message, error) {
+	m, err := email.ComposeDigest(id, c.from, recipient, leads)
+	m.ReplyTo = c.settings.ReplyTo
+	return m, err
 }
 
 // Receipt is SendGrid's word for a mail it took.
@@ -184,12 +164,12 @@ func (c *Client) Send(ctx context.Context, m email.Message) (Receipt, error) {
 	case http.StatusAccepted, http.StatusOK:
 		return Receipt{ProviderID: resp.Header.Get("X-Message-Id"), Queued: resp.Status == http.StatusAccepted}, nil
 	default:
-		return Receipt{}, c.refused(resp, time.Now())
+		return Receipt{}, c.refused(op, resp, time.Now())
 	}
 }
 
-// refused is the error for a mail that SendGrid did not take.
-func (c *Client) refused(resp vendorapi.Response, now time.Time) error {
+// refused is the error for what SendGrid did not grant.
+func (c *Client) refused(op string, resp vendorapi.Response, now time.Time) error {
 	var answer struct {
 		Errors []struct {
 			Message string `json:"message"`

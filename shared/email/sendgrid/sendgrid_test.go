@@ -136,17 +136,16 @@ func TestComposeUsesTheSettings(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestNewReportsMistakes(t *testing.T) {
 	t.Parallel()
-	if c, err := Open([]byte(`{"key":"k","from":"a@example.com","template":"lead/v1"}`), nil); err != nil || c == nil {
-		t.Errorf("Open = %v, %v", c, err)
-	}
-	for settings, want := range map[string]string{
-		`{"kee":"k"}`: `unknown field "kee"`,
-		`{"base_url":"http://api.sendgrid.com","from":"x","reply_to":"y","template":"lead/v9"}`: "key: is missing\nsendgrid: from: mail: missing '@' or angle-addr\nsendgrid: reply_to: mail: missing '@' or angle-addr\nsendgrid: template: unknown \"lead/v9\"; known are lead/v1\nsendgrid: base_url: must be https",
+	for want, settings := range map[string]Settings{
+		"": {Key: "k", From: "a@example.com", Template: "lead/v1"},
+		"sendgrid: key: is missing\nfrom: is no address": {},
+		"template: unknown \"lead/v9\"; known are":       {Key: "k", From: "a@example.com", Template: "lead/v9"},
 	} {
-		if _, err := Open([]byte(settings), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Open(%s) = %v, want %q", settings, err, want)
+		c, err := New(settings, nil)
+		if (err == nil) != (want == "") || (c == nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("New = %v, %v, want %q", c, err, want)
 		}
 	}
 }

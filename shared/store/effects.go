@@ -1,0 +1,489 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cloud.google.com/go/spanner"
+	"google.golang.org/api/iterator"
+
+	"ingestion.internal/shared/topology"
+)
+
+// Kinds of effects, in the order in which those of one request are carried out.
+const (
+	EffectCRM   = "crm"
+	EffectEmail = "email"
+)
+
+// States of an effect.
+const (
+	EffectPlanned = "planned" // due at its next attempt
+	EffectSending = "sending" // being carried out, or nobody knows how that went
+	EffectSent    = "sent"
+	EffectSkipped = "skipped" // for a reason that the cause gives
+	EffectParked  = "parked"  // until the provider's settings are mended
+	EffectFailed  = "failed"  // no retry can mend it
+)
+
+// Modes of an effect.
+const (
+	ModeImmediate = "immediate"
+	ModeBatch     = "batch"  // with others of its tenant and provider
+	ModeDigest    = "digest" // with others of its tenant and recipient
+)
+
+// Widths of columns of request_effects, in characters.
+const (
+	maxTarget   = 320
+	maxExternal = 200
+	maxSecret   = 255
+)
+
+// EffectKey names one effect of one request of a tenant.
+type EffectKey struct {
+	RequestID string
+	Kind      string // EffectCRM or EffectEmail
+	Target    string // the provider, or the recipient
+}
+
+// Effect is one row of request_effects.
+type Effect struct {
+	EffectKey
+	State         string
+	Mode          string
+	Attempts      int
+	NextAttempt   time.Time // zero once it is over
+	MessageID     string    // of the mail that it is sent in
+	ExternalID    string    // the provider's id of what it made
+	Cause         string
+	SecretVersion string // that the provider refused, while it is parked
+	PlannedAt     time.Time
+	SendingAt     time.Time // when it was first being sent with this message id
+	FinishedAt    time.Time
+}
+
+// Open says whether something is left to do.
+func (e *Effect) Open() bool {
+	return e.State == EffectPlanned || e.State == EffectSending || e.State == EffectParked
+}
+
+// PlannedEffect is an effect that a stage's outcome calls for. One that is
+// there already is not planned again, but a record in a CRM that was written:
+// writing it again brings it up to date, where a second mail would only be a
+// second mail.
+type PlannedEffect struct {
+	Kind      string
+	Target    string
+	Mode      string
+	NotBefore time.Time // zero: at once
+}
+
+// How long after it is due an effect is taken up by the dispatcher: the
+// delivery stage, which knows of it at once, comes first.
+const deliveryGrace = 30 * time.Second
+
+// withdrawn is why an effect is skipped that a later decision does not call for.
+const withdrawn = "the request was decided again, and this no longer follows"
+
+// withdraw returns the mutations that skip what was planned before and is not
+// planned again. What is being sent goes on.
+func (t *Tenant) withdraw(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, planned []PlannedEffect) ([]*spanner.Mutation, error) {
+	rows, err := t.queryEffects(ctx, tx, `request_id = @request AND state IN ('planned', 'parked')`, map[string]any{"request": requestID})
+	if err != nil {
+		return nil, err
+	}
+	var mutations []*spanner.Mutation
+	for _, row := range rows {
+		if slices.ContainsFunc(planned, func(p PlannedEffect) bool { return p.Kind == row.Kind && clip(p.Target, maxTarget) == row.Target }) {
+			continue
+		}
+		entries, err := t.insertEntries(requestID, topology.Workflow, "", []Entry{{Action: row.Kind + "." + EffectSkipped, Reason: withdrawn,
+			Details: map[string]any{"target": row.Target, "was": row.State}}})
+		if err != nil {
+			return nil, err
+		}
+		values := t.effectKey(row.EffectKey)
+		values["state"] = EffectSkipped
+		values["cause"] = withdrawn
+		values["next_attempt_at"] = spanner.NullTime{}
+		values["due_after"] = spanner.NullTime{}
+		values["finished_at"] = spanner.CommitTimestamp
+		mutations = append(append(mutations, entries...), spanner.UpdateMap("request_effects", values))
+	}
+	return mutations, nil
+}
+
+// planEffects returns the mutations that plan effects.
+func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, planned []PlannedEffect) ([]*spanner.Mutation, error) {
+	var mutations []*spanner.Mutation
+	for _, p := range planned {
+		key := EffectKey{requestID, p.Kind, clip(p.Target, maxTarget)}
+		present, err := t.effect(ctx, tx, key)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		if present != nil && (present.Open() || p.Kind != EffectCRM) {
+			continue
+		}
+		next := p.NotBefore
+		if next.IsZero() {
+			next = t.db.now()
+		}
+		values := t.effectKey(key)
+		values["state"] = EffectPlanned
+		values["mode"] = p.Mode
+		values["attempts"] = 0
+		values["next_attempt_at"] = next
+		values["due_after"] = next.Add(deliveryGrace)
+		values["due_shard"] = sweepShard(requestID)
+		values["planned_at"] = spanner.CommitTimestamp
+		mutations = append(mutations, spanner.InsertOrUpdateMap("request_effects", values))
+	}
+	return mutations, nil
+}
+
+func (t *Tenant) effectKey(k EffectKey) map[string]any {
+	return map[string]any{"tenant_id": t.id, "request_id": k.RequestID, "effect": k.Kind, "target": k.Target}
+}
+
+const effectColumns = `request_id, effect, target, state, IFNULL(mode, 'immediate'), attempts, next_attempt_at, lease_until, IFNULL(message_id, ''),
+	IFNULL(external_id, ''), IFNULL(cause, ''), IFNULL(secret_version, ''), planned_at, sending_at, finished_at`
+
+// effectRow is an effect with what only the store needs.
+type effectRow struct {
+	Effect
+	leaseUntil time.Time
+}
+
+func (t *Tenant) queryEffects(ctx context.Context, tx reader, where string, params map[string]any) ([]effectRow, error) {
+	params["tenant"] = t.id
+	var all []effectRow
+	err := tx.Query(ctx, spanner.Statement{
+		SQL:    `SELECT ` + effectColumns + ` FROM request_effects WHERE tenant_id = @tenant AND ` + where,
+		Params: params,
+	}).Do(func(row *spanner.Row) error {
+		var e effectRow
+		var attempts int64
+		var next, lease, planned, sending, finished spanner.NullTime
+		if err := row.Columns(&e.RequestID, &e.Kind, &e.Target, &e.State, &e.Mode, &attempts, &next, &lease, &e.MessageID,
+			&e.ExternalID, &e.Cause, &e.SecretVersion, &planned, &sending, &finished); err != nil {
+			return err
+		}
+		e.Attempts, e.NextAttempt, e.leaseUntil = int(attempts), next.Time, lease.Time
+		e.PlannedAt, e.SendingAt, e.FinishedAt = planned.Time, sending.Time, finished.Time
+		all = append(all, e)
+		return nil
+	})
+	slices.SortFunc(all, func(a, b effectRow) int {
+		return strings.Compare(a.RequestID+"\x00"+a.Kind+"\x00"+a.Target, b.RequestID+"\x00"+b.Kind+"\x00"+b.Target)
+	})
+	return all, err
+}
+
+func (t *Tenant) effect(ctx context.Context, tx reader, k EffectKey) (*effectRow, error) {
+	rows, err := t.queryEffects(ctx, tx, `request_id = @request AND effect = @effect AND target = @target`,
+		map[string]any{"request": k.RequestID, "effect": k.Kind, "target": k.Target})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, ErrNotFound
+	}
+	return &rows[0], nil
+}
+
+// Effects returns the request's effects in the order in which they are carried
+// out: records in CRMs before mails.
+func (t *Tenant) Effects(ctx context.Context, requestID string) ([]Effect, error) {
+	all, err := t.effects(ctx, t.db.client.Single(), requestID)
+	if err != nil {
+		return nil, fmt.Errorf("effects of request %s: %w", requestID, err)
+	}
+	return all, nil
+}
+
+func (t *Tenant) effects(ctx context.Context, tx reader, requestID string) ([]Effect, error) {
+	rows, err := t.queryEffects(ctx, tx, `request_id = @request`, map[string]any{"request": requestID})
+	var all []Effect
+	for _, r := range rows {
+		all = append(all, r.Effect)
+	}
+	return all, err
+}
+
+// LookupEffects returns those of the effects that exist.
+func (t *Tenant) LookupEffects(ctx context.Context, keys []EffectKey) ([]Effect, error) {
+	var all []Effect
+	for _, key := range keys {
+		row, err := t.effect(ctx, t.db.client.Single(), key)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("effects: %w", err)
+		}
+		all = append(all, row.Effect)
+	}
+	return all, nil
+}
+
+// Office returns the tenant's office with the id, active or not, or its first
+// where the id is empty.
+func (t *Tenant) Office(ctx context.Context, officeID string) (*Office, error) {
+	return t.office(ctx, t.db.client.Single(), officeID)
+}
+
+// EffectClaim is one attempt at an effect, and all that it needs.
+type EffectClaim struct {
+	Effect
+	// Interrupted: an attempt before this one did not say how it went. What it
+	// was to do may have been done.
+	Interrupted bool
+	Request     *Request
+	Office      *Office
+}
+
+// ClaimEffects takes those of the effects that are due for the lease's time, in
+// the order they are named; the others are left out: they are over, not due, or
+// another worker's. With a message id, they are to be sent in that mail, unless
+// a mail that they were to be sent in is not accounted for: those are left to a
+// claim of that mail's id, or of none.
+func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID string, lease time.Duration) ([]*EffectClaim, error) {
+	var claims []*EffectClaim
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		claims = nil
+		now := t.db.now()
+		var mutations []*spanner.Mutation
+		for _, key := range keys {
+			row, err := t.effect(ctx, tx, key)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			c := &EffectClaim{Effect: row.Effect, Interrupted: row.State == EffectSending}
+			switch {
+			case !row.Open(), now.Before(row.NextAttempt):
+				continue
+			case c.Interrupted && now.Before(row.leaseUntil):
+				continue
+			case c.Interrupted && messageID != "" && row.MessageID != messageID:
+				continue
+			}
+			if c.Request, err = t.request(ctx, tx, key.RequestID); err != nil {
+				return err
+			}
+			if c.Office, err = t.office(ctx, tx, c.Request.OfficeID); err != nil {
+				return err
+			}
+			c.State = EffectSending
+			c.Attempts++
+			values := t.effectKey(key)
+			values["state"] = EffectSending
+			values["attempts"] = c.Attempts
+			values["lease_until"] = now.Add(lease)
+			values["due_after"] = now.Add(lease)
+			values["due_shard"] = sweepShard(key.RequestID)
+			if !c.Interrupted {
+				c.MessageID, c.SendingAt = messageID, now
+				values["message_id"] = nullString(messageID)
+				values["sending_at"] = spanner.CommitTimestamp
+			}
+			claims = append(claims, c)
+			mutations = append(mutations, spanner.UpdateMap("request_effects", values))
+		}
+		return tx.BufferWrite(mutations)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim effects: %w", err)
+	}
+	return claims, nil
+}
+
+// EffectResult is what came of a claimed effect.
+type EffectResult struct {
+	Claim *EffectClaim
+	// State is the effect's new one. Sending means that nobody knows yet: it is
+	// taken up as interrupted.
+	State         string
+	Mode          string    // "" = as it was
+	NextAttempt   time.Time // of planned, sending and parked
+	ExternalID    string    // of sent
+	Cause         string    // of all but sent
+	SecretVersion string    // of parked
+	// Uncounted takes the attempt back: the provider was not tried.
+	Uncounted bool
+	Entries   []Entry
+}
+
+// FinishEffects commits what came of claimed effects. Those whose claim was lost
+// stay as they are; how many were written is returned.
+func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int, error) {
+	written := 0
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		written = 0
+		var mutations []*spanner.Mutation
+		for _, r := range results {
+			row, err := t.effect(ctx, tx, r.Claim.EffectKey)
+			if err != nil {
+				return err
+			}
+			if row.State != EffectSending || row.Attempts != r.Claim.Attempts {
+				continue
+			}
+			entries, err := t.insertEntries(r.Claim.RequestID, topology.Delivery, ConfigHash(r.Claim.Office.Workflow), r.Entries)
+			if err != nil {
+				return err
+			}
+			written++
+			mutations = append(append(mutations, entries...), t.finishEffect(r))
+		}
+		return tx.BufferWrite(mutations)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("finish effects: %w", err)
+	}
+	return written, nil
+}
+
+func (t *Tenant) finishEffect(r EffectResult) *spanner.Mutation {
+	values := t.effectKey(r.Claim.EffectKey)
+	values["state"] = r.State
+	values["lease_until"] = spanner.NullTime{}
+	values["cause"] = nullString(clip(r.Cause, maxCause))
+	values["secret_version"] = nullString(clip(r.SecretVersion, maxSecret))
+	if r.Mode != "" {
+		values["mode"] = r.Mode
+	}
+	if r.Uncounted {
+		values["attempts"] = r.Claim.Attempts - 1
+	}
+	if r.ExternalID != "" {
+		values["external_id"] = clip(r.ExternalID, maxExternal)
+	}
+	if (&Effect{State: r.State}).Open() {
+		values["next_attempt_at"] = r.NextAttempt
+		values["due_after"] = r.NextAttempt
+		if r.State != EffectSending {
+			values["message_id"] = spanner.NullString{}
+			values["sending_at"] = spanner.NullTime{}
+		}
+	} else {
+		values["next_attempt_at"] = spanner.NullTime{}
+		values["due_after"] = spanner.NullTime{}
+		values["finished_at"] = spanner.CommitTimestamp
+	}
+	return spanner.UpdateMap("request_effects", values)
+}
+
+// PostponeParked moves the next look at parked effects. Nothing else about them
+// changes, and the audit trail does not hear of it.
+func (t *Tenant) PostponeParked(ctx context.Context, keys []EffectKey, next time.Time) error {
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		var mutations []*spanner.Mutation
+		for _, key := range keys {
+			row, err := t.effect(ctx, tx, key)
+			if err != nil {
+				return err
+			}
+			if row.State != EffectParked || row.SecretVersion == "" {
+				continue
+			}
+			values := t.effectKey(key)
+			values["next_attempt_at"] = next
+			values["due_after"] = next
+			mutations = append(mutations, spanner.UpdateMap("request_effects", values))
+		}
+		return tx.BufferWrite(mutations)
+	})
+	if err != nil {
+		return fmt.Errorf("postpone parked effects: %w", err)
+	}
+	return nil
+}
+
+// ActionReleased is in the audit trail what ReleaseEffects did.
+const ActionReleased = "released"
+
+// ReleaseEffects makes parked and failed effects due at once, those of one
+// request or with "" those that are parked of the whole tenant. It returns how
+// many.
+func (t *Tenant) ReleaseEffects(ctx context.Context, requestID, why string) (int, error) {
+	released := 0
+	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		where, params := `state = 'parked'`, map[string]any{}
+		if requestID != "" {
+			where, params = `state IN ('parked', 'failed') AND request_id = @request`, map[string]any{"request": requestID}
+		}
+		rows, err := t.queryEffects(ctx, tx, where, params)
+		if err != nil {
+			return err
+		}
+		released = len(rows)
+		var mutations []*spanner.Mutation
+		for _, row := range rows {
+			entries, err := t.insertEntries(row.RequestID, topology.Delivery, "", []Entry{{Action: row.Kind + "." + ActionReleased, Reason: why,
+				Details: map[string]any{"target": row.Target, "was": row.State, "cause": row.Cause}}})
+			if err != nil {
+				return err
+			}
+			values := t.effectKey(row.EffectKey)
+			values["state"] = EffectPlanned
+			values["attempts"] = 0
+			values["secret_version"] = spanner.NullString{}
+			values["next_attempt_at"] = t.db.now()
+			values["due_after"] = t.db.now()
+			values["due_shard"] = sweepShard(row.RequestID)
+			values["planned_at"] = spanner.CommitTimestamp // the time to try it begins anew
+			values["finished_at"] = spanner.NullTime{}
+			mutations = append(append(mutations, entries...), spanner.UpdateMap("request_effects", values))
+		}
+		return tx.BufferWrite(mutations)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("release effects: %w", err)
+	}
+	return released, nil
+}
+
+// DueEffect is an effect that DueEffects found.
+type DueEffect struct {
+	TenantID string
+	EffectKey
+}
+
+// DueEffects returns at most limit effects of all tenants that are due and that
+// nobody seems to work on, those of each shard by how long they wait.
+func (db *DB) DueEffects(ctx context.Context, limit int) ([]DueEffect, error) {
+	var found []DueEffect
+	each := max(1, limit/sweepShards)
+	for shard := range int64(sweepShards) {
+		due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
+		iter := db.client.Single().ReadWithOptions(ctx, "request_effects", due, []string{"tenant_id", "request_id", "effect", "target"},
+			&spanner.ReadOptions{Index: "request_effects_by_due_after", Limit: each})
+		for {
+			row, err := iter.Next()
+			if err == iterator.Done { //nolint:errorlint // it is never wrapped
+				break
+			}
+			var e DueEffect
+			if err == nil {
+				err = row.Columns(&e.TenantID, &e.RequestID, &e.Kind, &e.Target)
+			}
+			if err != nil {
+				iter.Stop()
+				return nil, fmt.Errorf("due effects: %w", err)
+			}
+			if len(found) < limit {
+				found = append(found, e)
+			}
+		}
+	}
+	return found, nil
+}

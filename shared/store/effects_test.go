@@ -1,0 +1,245 @@
+package store_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/store/storetest"
+	"ingestion.internal/shared/topology"
+)
+
+var (
+	crmEffect  = store.PlannedEffect{Kind: store.EffectCRM, Target: "hubspot", Mode: store.ModeImmediate}
+	mailEffect = store.PlannedEffect{Kind: store.EffectEmail, Target: "a@example.com", Mode: store.ModeImmediate}
+)
+
+// plan makes a request whose decision calls for effects.
+func plan(t *testing.T, db *store.DB, callID string, planned ...store.PlannedEffect) string {
+	t.Helper()
+	acc, err := db.Tenant(storetest.Acme).Accept(t.Context(), call(storetest.Acme, callID), topology.Workflow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := claim(t, db.Tenant(storetest.Acme), acc.RequestID, topology.Workflow, store.Claimed)
+	if _, err := db.Tenant(storetest.Acme).Finish(t.Context(), c, store.Outcome{Effects: planned, Next: topology.Delivery}); err != nil {
+		t.Fatal(err)
+	}
+	return acc.RequestID
+}
+
+// states are the request's effects in words.
+func states(t *testing.T, h *store.Tenant, requestID string) []string {
+	t.Helper()
+	all, err := h.Effects(t.Context(), requestID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, e := range all {
+		words = append(words, strings.Join([]string{e.Kind, e.Target, e.State}, " "))
+	}
+	return words
+}
+
+func claimOne(t *testing.T, h *store.Tenant, key store.EffectKey, messageID string) *store.EffectClaim {
+	t.Helper()
+	claims, err := h.ClaimEffects(t.Context(), []store.EffectKey{key}, messageID, lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(claims) == 0 {
+		return nil
+	}
+	return claims[0]
+}
+
+func finishOne(t *testing.T, h *store.Tenant, r store.EffectResult, want int) {
+	t.Helper()
+	if n, err := h.FinishEffects(t.Context(), []store.EffectResult{r}); n != want || err != nil {
+		t.Fatalf("FinishEffects = %d, %v, want %d", n, err, want)
+	}
+}
+
+// TestEffectsAreTheirSendersAlone: of two claims one wins; a claim whose lease
+// ran out is taken over as interrupted, and cannot be finished any more.
+func TestEffectsAreTheirSendersAlone(t *testing.T) {
+	t.Parallel()
+	clk := &clock{}
+	db := storetest.Open(t, store.WithClock(clk.now))
+	h := db.Tenant(storetest.Acme)
+	id := plan(t, db, "E1", crmEffect, mailEffect)
+	mail := store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}
+
+	lost := claimOne(t, h, mail, "m1")
+	if lost == nil || lost.Interrupted || lost.Attempts != 1 || lost.MessageID != "m1" || lost.Request.CallID != "E1" || lost.Office.OfficeID != "north" {
+		t.Fatalf("claim %+v", lost)
+	}
+	if second := claimOne(t, h, mail, "m1"); second != nil {
+		t.Error("two have the effect")
+	}
+	clk.advance(lease + time.Second)
+	if other := claimOne(t, h, mail, "m2"); other != nil {
+		t.Error("what was to be sent in one mail is claimed for another")
+	}
+	taken := claimOne(t, h, mail, "m1")
+	if taken == nil || !taken.Interrupted || taken.Attempts != 2 || taken.MessageID != "m1" || taken.SendingAt.IsZero() {
+		t.Fatalf("taken over: %+v", taken)
+	}
+	finishOne(t, h, store.EffectResult{Claim: lost, State: store.EffectFailed, Entries: []store.Entry{{Action: "lie"}}}, 0)
+	finishOne(t, h, store.EffectResult{Claim: taken, State: store.EffectSent, ExternalID: strings.Repeat("x", 300)}, 1)
+	all, err := h.Effects(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"crm hubspot planned", "email a@example.com sent"}, states(t, h, id)); diff != "" {
+		t.Errorf("states (-want +got)\n%s", diff)
+	}
+	if e := all[1]; len(e.ExternalID) != 200 || e.FinishedAt.IsZero() || !e.NextAttempt.IsZero() || e.Open() {
+		t.Errorf("sent: %+v", e)
+	}
+	for _, e := range story(t, h, id).Entries {
+		if e.Action == "lie" {
+			t.Error("a lost claim is in the audit trail")
+		}
+	}
+}
+
+// TestDueEffects: the dispatcher finds what is due, planned or left by a sender
+// that died, and nothing that is over or has time.
+func TestDueEffects(t *testing.T) {
+	t.Parallel()
+	clk := &clock{}
+	db := storetest.Open(t, store.WithClock(clk.now))
+	h := db.Tenant(storetest.Acme)
+	later := mailEffect
+	later.NotBefore = time.Now().Add(time.Hour)
+	id := plan(t, db, "D1", crmEffect, later)
+	due := func(want ...store.DueEffect) {
+		t.Helper()
+		got, err := db.DueEffects(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("due (-want +got)\n%s", diff)
+		}
+	}
+	crm := store.EffectKey{RequestID: id, Kind: store.EffectCRM, Target: "hubspot"}
+	due() // the delivery stage comes first
+	clk.advance(time.Minute)
+	due(store.DueEffect{TenantID: storetest.Acme, EffectKey: crm})
+	c := claimOne(t, h, crm, "")
+	due()
+	clk.advance(lease + time.Second)
+	due(store.DueEffect{TenantID: storetest.Acme, EffectKey: crm})
+	finishOne(t, h, store.EffectResult{Claim: c, State: store.EffectPlanned, NextAttempt: clk.now().Add(time.Minute), Uncounted: true}, 1)
+	due()
+	clk.advance(time.Hour)
+	due(store.DueEffect{TenantID: storetest.Acme, EffectKey: crm},
+		store.DueEffect{TenantID: storetest.Acme, EffectKey: store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}})
+	c = claimOne(t, h, crm, "")
+	if c.Attempts != 1 {
+		t.Errorf("attempt %d, want 1: the one before did not count", c.Attempts)
+	}
+	finishOne(t, h, store.EffectResult{Claim: c, State: store.EffectSent}, 1)
+	due(store.DueEffect{TenantID: storetest.Acme, EffectKey: store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}})
+	if got, err := db.DueEffects(t.Context(), 0); err != nil || len(got) != 0 {
+		t.Errorf("at most 0: %v, %v", got, err)
+	}
+}
+
+// TestDecidedAgain: a second decision writes the CRM's record again, sends no
+// second mail, and takes back what no longer follows.
+func TestDecidedAgain(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	h := db.Tenant(storetest.Acme)
+	second := mailEffect
+	second.Target = "b@example.com"
+	id := plan(t, db, "R1", crmEffect, mailEffect, second)
+	for _, key := range []store.EffectKey{{id, store.EffectCRM, "hubspot"}, {id, store.EffectEmail, "a@example.com"}} {
+		finishOne(t, h, store.EffectResult{Claim: claimOne(t, h, key, ""), State: store.EffectSent}, 1)
+	}
+	if _, err := h.Record(t.Context(), id, store.Event{ID: "another", Source: store.SourceCallRail}, func(r *store.Request, _ []store.Event) (store.Revision, error) {
+		changed := *r
+		changed.CustomerName = "Somebody else"
+		return store.Revision{Request: changed, Begin: topology.Workflow}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c := claim(t, h, id, topology.Workflow, store.Claimed)
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Effects: []store.PlannedEffect{crmEffect, mailEffect}, Next: topology.Delivery}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"crm hubspot planned", "email a@example.com sent", "email b@example.com skipped"}
+	if diff := cmp.Diff(want, states(t, h, id)); diff != "" {
+		t.Errorf("states (-want +got)\n%s", diff)
+	}
+	entries := story(t, h, id).Entries
+	if last := entries[len(entries)-1]; last.Action != "email.skipped" || last.Details["target"] != "b@example.com" {
+		t.Errorf("last entry %+v", last)
+	}
+}
+
+func TestParkedEffects(t *testing.T) {
+	t.Parallel()
+	clk := &clock{}
+	db := storetest.Open(t, store.WithClock(clk.now))
+	h := db.Tenant(storetest.Acme)
+	id := plan(t, db, "P1", crmEffect, mailEffect)
+	crm := store.EffectKey{RequestID: id, Kind: store.EffectCRM, Target: "hubspot"}
+	mail := store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}
+	finishOne(t, h, store.EffectResult{Claim: claimOne(t, h, crm, ""), State: store.EffectParked, SecretVersion: "3", Cause: "who are you", NextAttempt: clk.now()}, 1)
+	finishOne(t, h, store.EffectResult{Claim: claimOne(t, h, mail, ""), State: store.EffectFailed, Cause: "no"}, 1)
+
+	next := clk.now().Add(time.Hour).UTC()
+	if err := h.PostponeParked(t.Context(), []store.EffectKey{crm, mail}, next); err != nil {
+		t.Fatal(err)
+	}
+	found, err := h.LookupEffects(t.Context(), []store.EffectKey{mail, {RequestID: id, Kind: "none"}, crm})
+	if err != nil || len(found) != 2 {
+		t.Fatal(found, err)
+	}
+	if e := found[1]; e.State != store.EffectParked || e.SecretVersion != "3" || !e.NextAttempt.Equal(next.Truncate(time.Nanosecond)) || !found[0].NextAttempt.IsZero() {
+		t.Errorf("postponed: %+v", found)
+	}
+	// Of the whole tenant what is parked, of one request what failed too.
+	if n, err := h.ReleaseEffects(t.Context(), "", "mended"); n != 1 || err != nil {
+		t.Errorf("released %d, %v", n, err)
+	}
+	if n, err := h.ReleaseEffects(t.Context(), id, "asked for"); n != 1 || err != nil {
+		t.Errorf("released %d, %v", n, err)
+	}
+	if diff := cmp.Diff([]string{"crm hubspot planned", "email a@example.com planned"}, states(t, h, id)); diff != "" {
+		t.Errorf("states (-want +got)\n%s", diff)
+	}
+	if err := h.PostponeParked(t.Context(), []store.EffectKey{{RequestID: id, Kind: "none"}}, next); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("postpone of nothing: %v", err)
+	}
+}
+
+func TestEffectsOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	id := plan(t, db, "I1", crmEffect)
+	key := store.EffectKey{RequestID: id, Kind: store.EffectCRM, Target: "hubspot"}
+	attacker := db.Tenant(storetest.Bolt)
+	if claims, err := attacker.ClaimEffects(t.Context(), []store.EffectKey{key}, "", lease); err != nil || len(claims) != 0 {
+		t.Errorf("claimed %v, %v", claims, err)
+	}
+	own := claimOne(t, db.Tenant(storetest.Acme), key, "")
+	if n, err := attacker.FinishEffects(t.Context(), []store.EffectResult{{Claim: own, State: store.EffectSent}}); !errors.Is(err, store.ErrNotFound) || n != 0 {
+		t.Errorf("finished %d, %v", n, err)
+	}
+	if all, err := attacker.Effects(t.Context(), id); err != nil || len(all) != 0 {
+		t.Errorf("seen %v, %v", all, err)
+	}
+	if n, err := attacker.ReleaseEffects(t.Context(), id, "x"); err != nil || n != 0 {
+		t.Errorf("released %d, %v", n, err)
+	}
+}
