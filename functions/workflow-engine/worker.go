@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
-	"ingestion.internal/shared/analysis"
 	"ingestion.internal/shared/effects"
 	"ingestion.internal/shared/pipeline"
-	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/topology"
@@ -71,22 +68,9 @@ func logDecision(ctx context.Context, request *store.Request, decision workflow.
 
 func (w *worker) decide(ctx context.Context, job pipeline.Job) (workflow.Decision, error) {
 	request := job.Request
-	in := workflow.Input{SpamLikelihood: request.SpamLikelihood, PostalCode: request.PostalCode}
-	if len(request.Transcription) > 0 {
-		var transcript speech.Transcript
-		if err := json.Unmarshal(request.Transcription, &transcript); err != nil {
-			return workflow.Decision{}, pipeline.Permanent(fmt.Errorf("transcription_data: %w", err))
-		}
-		in.MissingContent = transcript.Missing()
-	} else if request.CommunicationMode == store.ModePhoneCall {
-		in.MissingContent = "the call was not recorded" // it began at its analysis
-	}
-	var a analysis.Analysis
-	if len(request.Analysis) > 0 {
-		if err := json.Unmarshal(request.Analysis, &a); err != nil {
-			return workflow.Decision{}, pipeline.Permanent(fmt.Errorf("ai_analysis: %w", err))
-		}
-		in.Communication, in.Intent = a.Communication.Type, a.Intent
+	in, a, err := effects.Input(request)
+	if err != nil {
+		return workflow.Decision{}, pipeline.Permanent(err)
 	}
 	w.locate(ctx, job.Office.Workflow, request, &a, &in)
 	decision := workflow.Decide(job.Office.Workflow, in)

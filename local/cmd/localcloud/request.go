@@ -100,7 +100,7 @@ func (a *app) tell(s *follow.Story, err error) error {
 		return errors.Join(err, writeJSON(a.stdout, s))
 	}
 	a.printStory(s)
-	return err
+	return errors.Join(err, a.tellEffects(s))
 }
 
 // deployed returns the status of a cloud that has the platform on it.

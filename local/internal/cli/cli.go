@@ -58,6 +58,10 @@ type Options struct {
 	// inventory
 	Check bool
 
+	// inbox, crm, request, dry-run, template
+	HTML     string
+	Workflow string
+
 	// eval
 	Model     string
 	Endpoint  string
@@ -196,6 +200,68 @@ stage. Further fields are kept as they are.`,
 		},
 	},
 	{
+		Name: "request", Args: "<id>", MinArgs: 1, MaxArgs: 1, Summary: "the whole story of one request: every decision and effect, and why",
+		Long: `Prints what became of a request: its stages, what was written to the CRM and
+mailed, and its audit trail as a timeline, with the reason for each line, who wrote
+it and by which workflow, prompt and model. The beginning of the id is enough.`,
+		Examples: []string{"request 5f0c1a52", "request 5f0c1a52 --json | jq .entries"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+		},
+	},
+	{
+		Name: "crm", Summary: "the records in the tenants' CRMs",
+		Long: `Lists what the stand-ins of HubSpot, Salesforce and the MCP server were sent, by
+tenant.`,
+		Examples: []string{"crm", "crm --tenant summit-remodeling --json"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+			fs.StringVar(&o.Tenant, "tenant", "", "of this tenant `id` only")
+		},
+	},
+	{
+		Name: "inbox", Summary: "the mail that was sent, rendered",
+		Long: `Prints the mail that the SendGrid stand-in took, the newest last. With --html, the
+newest is written to a file as a mail program would show it.`,
+		Examples: []string{"inbox -n 1", "inbox --html mail.html", "inbox --json | jq '.[].subject'"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+			fs.StringVar(&o.Tenant, "tenant", "", "of this tenant `id` only")
+			fs.StringVar(&o.HTML, "html", "", "write the newest mail's HTML to a `file`")
+			fs.IntVar(&o.Tail, "n", 10, "how many mails; -1 = all")
+		},
+	},
+	{
+		Name: "dry-run", Args: "<request>", MinArgs: 1, MaxArgs: 1, Summary: "what a workflow would do with a stored request, without doing it",
+		Long: `Decides a stored request by a workflow configuration, the office's own or that in a
+JSON file, and prints each step's decision and the exact payloads that would be
+sent. Nothing is sent or stored. Addresses are not looked up.`,
+		Examples: []string{"dry-run 5f0c1a52", "dry-run 5f0c1a52 --workflow stricter.json"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.BoolVar(&o.JSON, "json", false, "print one JSON document")
+			fs.StringVar(&o.Workflow, "workflow", "", "a workflow_config in a JSON `file`, over the defaults")
+		},
+	},
+	{
+		Name: "template", Args: "preview [name]", MinArgs: 1, MaxArgs: 2, Summary: "a mail template, rendered with a sample lead",
+		Long: `Renders a template of mails as a tenant's people would get it. It needs no running
+cloud. Without a name: the default one.`,
+		Examples: []string{"template preview", "template preview lead/v1 --html mail.html"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.StringVar(&o.HTML, "html", "", "write the HTML to a `file` instead")
+		},
+	},
+	{
+		Name: "release", Args: "[request]", MaxArgs: 1, Summary: "try parked effects again: of one request, or of a tenant",
+		Long: `Makes what is parked due at once, after a provider's side was mended: with a
+request also what failed for good, with --tenant all that the tenant has parked.
+A new version of the tenant's settings releases by itself.`,
+		Examples: []string{"release 5f0c1a52", "release --tenant boost-marketing"},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			fs.StringVar(&o.Tenant, "tenant", "", "tenant `id`")
+		},
+	},
+	{
 		Name: "env", Summary: "shell exports to use this cloud from a shell or another program",
 		Long: `Prints export lines: GATEWAY_URL, SPANNER_EMULATOR_HOST and what a plain
 pulumi -s local needs.`,
@@ -206,7 +272,8 @@ pulumi -s local needs.`,
 	},
 	{
 		Name: "fault", Args: "<stand-in> <mode|clear>", MinArgs: 2, MaxArgs: 2, Summary: "make a stand-in misbehave, or behave again",
-		Long: `Tells a stand-in (callrail, speech, vertexai, geocoding) to fail, rate-limit, stall or
+		Long: `Tells a stand-in (callrail, geocoding, hubspot, mcp, salesforce, sendgrid, speech,
+vertexai) to fail, rate-limit, stall or
 answer nonsense, for the next --count requests or until it is cleared.`,
 		Examples: []string{"fault speech fail --count 2", "fault vertexai nonsense", "fault vertexai clear"},
 		flags: func(fs *flag.FlagSet, o *Options) {
@@ -369,6 +436,12 @@ func (c *Command) check(o Options) error {
 	}
 	if o.Count < 0 {
 		reasons = append(reasons, "--count must not be negative")
+	}
+	if c.Name == "template" && len(o.Args) > 0 && o.Args[0] != "preview" {
+		reasons = append(reasons, fmt.Sprintf("%q is not preview", o.Args[0]))
+	}
+	if c.Name == "release" && (len(o.Args) == 0) == (o.Tenant == "") {
+		reasons = append(reasons, "it needs a request or --tenant")
 	}
 	if len(reasons) > 0 {
 		return &UsageError{c.Name, strings.Join(reasons, "; ")}

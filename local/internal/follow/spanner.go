@@ -162,3 +162,25 @@ func (s *Spanner) Tenants(ctx context.Context) ([]string, error) {
 		ids = append(ids, id)
 	}
 }
+
+// Find returns the tenant and the id of the one request whose id begins with
+// text. None is ErrNoRequest.
+func (s *Spanner) Find(ctx context.Context, text string) (tenantID, requestID string, err error) {
+	found := 0
+	err = s.client.Single().Query(ctx, spanner.Statement{
+		SQL:    `SELECT tenant_id, request_id FROM requests WHERE STARTS_WITH(request_id, @text) LIMIT 2`,
+		Params: map[string]any{"text": text},
+	}).Do(func(row *spanner.Row) error {
+		found++
+		return row.Columns(&tenantID, &requestID)
+	})
+	switch {
+	case err != nil:
+		return "", "", fmt.Errorf("find request %s: %w", text, err)
+	case found == 0:
+		return "", "", fmt.Errorf("request %s: %w", text, ErrNoRequest)
+	case found > 1:
+		return "", "", fmt.Errorf("several requests begin with %s", text)
+	}
+	return tenantID, requestID, nil
+}
