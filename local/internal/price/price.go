@@ -52,7 +52,10 @@ var (
 	forwardingRules    = rate{0.025 * hours, "https://cloud.google.com/load-balancing/pricing", "2026-09-20"} // up to five rules and a month
 	armorPolicy        = rate{5, "https://cloud.google.com/armor/pricing", ""}                                // a policy and month
 	armorRule          = rate{1, "https://cloud.google.com/armor/pricing", ""}                                // a rule and month
-	natAddress         = rate{0.005 * hours, "https://cloud.google.com/nat/pricing", "2026-11-25"}            // an address in use and a month
+	// Announced to start "no sooner than April 2025"; whether it has is not known.
+	alertCondition = rate{1.50, "https://cloud.google.com/monitoring/alerts/cost-control", ""} // a condition and month
+	dnsZone        = rate{0.20, "https://cloud.google.com/dns/pricing", ""}                    // a zone and month, for the first 25
+	natAddress     = rate{0.005 * hours, "https://cloud.google.com/nat/pricing", "2026-11-25"} // an address in use and a month
 )
 
 // free is a type that costs by use only.
@@ -120,6 +123,13 @@ var table = map[string]func(map[string]any) Cost{
 		}
 		return natAddress.times(1, "in use by the NAT gateway", "")
 	},
+	"gcp:dns/managedZone:ManagedZone": func(map[string]any) Cost {
+		return dnsZone.times(1, "", "queries")
+	},
+	"gcp:monitoring/alertPolicy:AlertPolicy": func(in map[string]any) Cost {
+		list, _ := in["conditions"].([]any)
+		return alertCondition.times(float64(len(list)), fmt.Sprintf("conditions: %d", len(list)), "series that they read")
+	},
 	"gcp:compute/routerNat:RouterNat": free("instances that use it ($0.0014 an hour each, at most $0.044), data processed", "https://cloud.google.com/nat/pricing"),
 
 	"gcp:apigateway/gateway:Gateway":                                free("calls", "https://cloud.google.com/api-gateway/pricing"),
@@ -129,7 +139,6 @@ var table = map[string]func(map[string]any) Cost{
 	"gcp:logging/projectBucketConfig:ProjectBucketConfig":           free("what is logged, and kept beyond 30 days", "https://cloud.google.com/stackdriver/pricing"),
 	"gcp:logging/projectSink:ProjectSink":                           free("storage where it leads", "https://cloud.google.com/stackdriver/pricing"),
 	"gcp:logging/metric:Metric":                                     free("samples of metrics", "https://cloud.google.com/stackdriver/pricing"),
-	"gcp:monitoring/alertPolicy:AlertPolicy":                        free("conditions and the series they read; whether that is charged yet is unconfirmed", "https://cloud.google.com/stackdriver/pricing"),
 	"gcp:monitoring/uptimeCheckConfig:UptimeCheckConfig":            free("executions", "https://cloud.google.com/stackdriver/pricing"),
 	"gcp:spanner/database:Database":                                 free("storage, backups", "https://cloud.google.com/spanner/pricing"),
 	"gcp:storage/bucket:Bucket":                                     free("storage, operations, retrieval", "https://cloud.google.com/storage/pricing"),

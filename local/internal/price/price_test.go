@@ -29,6 +29,7 @@ func TestOf(t *testing.T) {
 		"redirect":      {"gcp:compute/globalForwardingRule:GlobalForwardingRule", inputs{"portRange": "80"}, 0, "in the price of the first"},
 		"load balancer": {"gcp:compute/globalForwardingRule:GlobalForwardingRule", inputs{"portRange": "443"}, 18.25, "$18.25 a month (up to five rules), and by use: data processed"},
 		"armor":         {"gcp:compute/securityPolicy:SecurityPolicy", inputs{"rules": []any{inputs{}, inputs{}}}, 7, "$7.00 a month (a policy and 2 rules), and by use: requests [price unconfirmed]"},
+		"alert":         {"gcp:monitoring/alertPolicy:AlertPolicy", inputs{"conditions": []any{inputs{}, inputs{}}}, 3, "$3.00 a month (conditions: 2), and by use: series that they read [price unconfirmed]"},
 		"unknown size":  {"gcp:spanner/instance:Instance", inputs{}, 0, "by use: storage, backups"},
 	} {
 		c, ok := Of(tt.typ, tt.in)
