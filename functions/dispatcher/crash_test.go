@@ -155,7 +155,7 @@ func (w *world) recovers(id, want string) {
 	w.t.Helper()
 	w.clock.advance(time.Minute)
 	for quiet := 0; quiet < 2; {
-		if w.clock.now().Sub(time.Now()) > time.Hour {
+		if time.Until(w.clock.now()) > time.Hour {
 			w.t.Fatalf("after an hour: %s", w.states(id))
 		}
 		w.deliver(w.db, w.d, id)
