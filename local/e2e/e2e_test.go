@@ -27,6 +27,12 @@ const (
 	sampleKey     = "072e77e426f92738a72fe23c4d1953b4"
 )
 
+// The secrets of the tenant that the test adds.
+const (
+	newTenantSigningKey = "0123456789abcdef0123456789abcdef"
+	newTenantAPIKey     = "sample-api-key-of-oak-and-stone"
+)
+
 // The documents that the commands print with --json, as far as they are read
 // here.
 type (
@@ -76,6 +82,7 @@ func TestPlatform(t *testing.T) {
 		{"forms", p.forms},
 		{"an edited function changes one service", p.editFunction},
 		{"a tenant added to config is served", p.addTenant},
+		{"secrets are secret in state and logs", p.secrets},
 		{"an active tenant cannot leave, an offboarded one can", p.offboard},
 		{"down leaves nothing", p.down},
 	} {
@@ -207,8 +214,8 @@ func (p *platform) addTenant(t *testing.T) {
 		secret      bool
 	}{
 		{"name", "Oak & Stone", false},
-		{"secrets.callrailSigningKey", "0123456789abcdef0123456789abcdef", true},
-		{"secrets.callrailApiKey", "sample-api-key-of-oak-and-stone", true},
+		{"secrets.callrailSigningKey", newTenantSigningKey, true},
+		{"secrets.callrailApiKey", newTenantAPIKey, true},
 		{"offices.main.name", "Main", false},
 		{"offices.main.callrailAccountId", "ACC0000000000000000000000000000004", false},
 		{"offices.main.callrailCompanyId", "700000001", false},
@@ -241,6 +248,37 @@ func (p *platform) addTenant(t *testing.T) {
 	p.json(t, &s, "call", "--tenant", "oak-stone", "--json")
 	if s.Status != "completed" {
 		t.Errorf("call to the new tenant: %+v", s)
+	}
+}
+
+// secrets looks for the values of secrets, known here, in everything that the
+// engine keeps and the platform says.
+func (p *platform) secrets(t *testing.T) {
+	export := exec.CommandContext(t.Context(), filepath.Join(p.dir, ".local/bin/pulumi"), "stack", "export", "--stack", "local")
+	export.Dir, export.Env = p.dir, p.env(t)
+	state, err := export.Output()
+	if err != nil {
+		t.Fatalf("export: %v", err)
+	}
+	if n := strings.Count(string(state), `"ciphertext"`); n < 5 {
+		t.Errorf("only %d encrypted values in the state", n)
+	}
+	said, err := p.command("logs", "-n", "100000").Output()
+	if err != nil {
+		t.Fatalf("logs: %v", err)
+	}
+	if !bytes.Contains(said, []byte("tenant-sync")) {
+		t.Error("the logs are not the platform's")
+	}
+	for _, secret := range []string{sampleKey, newTenantSigningKey, newTenantAPIKey} {
+		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
+			if bytes.Contains(state, []byte(form)) {
+				t.Errorf("the state holds %s in plain text", secret)
+			}
+			if bytes.Contains(said, []byte(form)) {
+				t.Errorf("the logs show %s", secret)
+			}
+		}
 	}
 }
 
