@@ -585,6 +585,18 @@ func TestValidation(t *testing.T) {
 				{Type: "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", Tag: "candidate"},
 			}
 		}), []string{"traffic[0]"}},
+		{"network", change(func(s *run.GoogleCloudRunV2Service) {
+			s.Template.VpcAccess = &run.GoogleCloudRunV2VpcAccess{
+				Egress: "ALL_TRAFFIC", NetworkInterfaces: []*run.GoogleCloudRunV2NetworkInterface{{Network: "vpc", Subnetwork: "subnet"}},
+			}
+		}), nil},
+		{"wrong network", change(func(s *run.GoogleCloudRunV2Service) {
+			s.Template.VpcAccess = &run.GoogleCloudRunV2VpcAccess{
+				Egress: "EVERYTHING", Connector: "c", NetworkInterfaces: []*run.GoogleCloudRunV2NetworkInterface{{Network: "vpc"}, {}},
+			}
+		}), []string{
+			"template.vpcAccess.egress", "template.vpcAccess", "template.vpcAccess.networkInterfaces", "template.vpcAccess.networkInterfaces[1]",
+		}},
 		{"all at once", change(func(s *run.GoogleCloudRunV2Service) {
 			s.Ingress = "OPEN"
 			s.Template.Timeout = "3601s"

@@ -69,6 +69,7 @@ func ValidateService(s *run.GoogleCloudRunV2Service) []Violation {
 			v.add("template.scaling", "minInstanceCount %d must not exceed maxInstanceCount %d", sc.MinInstanceCount, sc.MaxInstanceCount)
 		}
 	}
+	v.network("template.vpcAccess", t.VpcAccess)
 	v.environment("template.executionEnvironment", t.ExecutionEnvironment)
 	v.volumes("template.volumes", t.Volumes)
 	v.containers("template.containers", t.Containers)
@@ -113,6 +114,7 @@ func ValidateJob(j *run.GoogleCloudRunV2Job) []Violation {
 	if t.MaxRetries < 0 || t.MaxRetries > 10 {
 		v.add("template.template.maxRetries", "%d is not between 0 and 10", t.MaxRetries)
 	}
+	v.network("template.template.vpcAccess", t.VpcAccess)
 	v.environment("template.template.executionEnvironment", t.ExecutionEnvironment)
 	v.volumes("template.template.volumes", t.Volumes)
 	v.containers("template.template.containers", t.Containers)
@@ -142,6 +144,28 @@ func (v *violations) duration(field, value string, most time.Duration) {
 func (v *violations) environment(field, value string) {
 	if value != "" && value != "EXECUTION_ENVIRONMENT_GEN1" && value != "EXECUTION_ENVIRONMENT_GEN2" {
 		v.add(field, "unknown value %q", value)
+	}
+}
+
+// network checks a workload's way into a network, which has no effect on a
+// process of this machine: https://cloud.google.com/run/docs/reference/rest/v2/VpcAccess
+func (v *violations) network(field string, access *run.GoogleCloudRunV2VpcAccess) {
+	if access == nil {
+		return
+	}
+	if !slices.Contains([]string{"", "ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"}, access.Egress) {
+		v.add(field+".egress", "unknown value %q", access.Egress)
+	}
+	if (access.Connector == "") == (len(access.NetworkInterfaces) == 0) {
+		v.add(field, "has either a connector or network interfaces")
+	}
+	if len(access.NetworkInterfaces) > 1 {
+		v.add(field+".networkInterfaces", "at most one")
+	}
+	for i, n := range access.NetworkInterfaces {
+		if n.Network == "" && n.Subnetwork == "" {
+			v.add(fmt.Sprintf("%s.networkInterfaces[%d]", field, i), "has a network or a subnetwork")
+		}
 	}
 }
 

@@ -13,14 +13,17 @@ import (
 // shapes are how mermaid draws what requests and data pass through. Types that
 // are not here stay out of the picture unless a grant names them.
 var shapes = map[string][2]string{
-	"gcp:apigateway/gateway:Gateway":  {"{{", "}}"},
-	"gcp:cloudrunv2/service:Service":  {"[", "]"},
-	"gcp:cloudrunv2/job:Job":          {"[[", "]]"},
-	"gcp:cloudscheduler/job:Job":      {"([", "])"},
-	"gcp:cloudtasks/queue:Queue":      {"[/", "/]"},
-	"gcp:spanner/database:Database":   {"[(", ")]"},
-	"gcp:storage/bucket:Bucket":       {"[(", ")]"},
-	"gcp:secretmanager/secret:Secret": {">", "]"},
+	"gcp:apigateway/gateway:Gateway": {"{{", "}}"},
+	"gcp:cloudrunv2/service:Service": {"[", "]"},
+	"gcp:cloudrunv2/job:Job":         {"[[", "]]"},
+	"gcp:cloudscheduler/job:Job":     {"([", "])"},
+	"gcp:cloudtasks/queue:Queue":     {"[/", "/]"},
+	// What stands for the edge and for the network in the picture.
+	"gcp:compute/regionNetworkEndpointGroup:RegionNetworkEndpointGroup": {"{{", "}}"},
+	"gcp:compute/routerNat:RouterNat":                                   {"{{", "}}"},
+	"gcp:spanner/database:Database":                                     {"[(", ")]"},
+	"gcp:storage/bucket:Bucket":                                         {"[(", ")]"},
+	"gcp:secretmanager/secret:Secret":                                   {">", "]"},
 }
 
 // physical are the inputs that hold a resource's own name in the cloud.
@@ -58,8 +61,9 @@ var (
 
 // Diagram draws in mermaid who calls whom and who reaches which data, as the
 // stack's grants allow it: what has no grant has no arrow, because it could
-// not pass. Components without a part in that are boxes with their number of
-// resources.
+// not pass. It also draws what a load balancer leads to, and whose traffic
+// takes the network. Components without a part in that are boxes with their
+// number of resources.
 func Diagram(s Stack) string {
 	g := &graph{nodes: map[string]string{}, edges: map[string]bool{}}
 	byName := map[string]string{}      // "module name in the cloud" to node
@@ -96,6 +100,16 @@ func Diagram(s Stack) string {
 	for i, r := range s.Resources {
 		member, role := account(str(r.Inputs, "member")), str(r.Inputs, "role")
 		switch {
+		case isWorkload(r.Type):
+			for _, nat := range s.Resources {
+				if nat.Type == "gcp:compute/routerNat:RouterNat" && egress(r) == "ALL_TRAFFIC" {
+					g.edge(g.node(r.Type, r.Name, r.Name), g.node(nat.Type, nat.Name, nat.Name), "all traffic")
+				}
+			}
+		case r.Type == "gcp:compute/regionNetworkEndpointGroup:RegionNetworkEndpointGroup":
+			if target := byName["apigateway "+str(r.Inputs, "serverlessDeployment", "resource")]; target != "" {
+				g.edge(g.node(r.Type, r.Name, r.Name), target, "")
+			}
 		case r.Type == "gcp:cloudscheduler/job:Job":
 			// Its target's address is known after an update only; a job and the
 			// service that it calls have one name.
@@ -166,6 +180,15 @@ func Diagram(s Stack) string {
 		b.WriteString("  end\n")
 	}
 	return b.String()
+}
+
+// egress says which traffic of a workload takes the network.
+func egress(r Resource) string {
+	path := []string{"template", "vpcAccess", "egress"}
+	if r.Type == "gcp:cloudrunv2/job:Job" {
+		path = append([]string{"template"}, path...)
+	}
+	return str(r.Inputs, path...)
 }
 
 // account returns the id of a project's service account from an IAM member, or

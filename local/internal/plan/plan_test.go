@@ -37,7 +37,13 @@ func sample() Stack {
 			{Type: "gcp:billing/budget:Budget", Name: "budget-8700", Inputs: object("amount", object("specifiedAmount", object("units", "8700")))},
 			{Type: "gcp:billing/budget:Budget", Name: "budget-4300", Inputs: object("amount", object("specifiedAmount", object("units", "4300")))},
 			{Type: "gcp:cloudrunv2/service:Service", Name: "ai-analyzer", Inputs: object("name", "ai-analyzer", "labels", labels("ai-analyzer"))},
-			{Type: "gcp:cloudrunv2/service:Service", Name: "sweeper", Inputs: object("name", "sweeper", "labels", labels("sweeper"))},
+			{Type: "gcp:cloudrunv2/service:Service", Name: "sweeper", Inputs: object("name", "sweeper", "labels", labels("sweeper"),
+				"template", object("vpcAccess", object("egress", "PRIVATE_RANGES_ONLY")))},
+			{Type: "gcp:cloudrunv2/job:Job", Name: "sync", Inputs: object("name", "sync", "labels", labels("sync"),
+				"template", object("template", object("vpcAccess", object("egress", "ALL_TRAFFIC"))))},
+			{Type: "gcp:compute/regionNetworkEndpointGroup:RegionNetworkEndpointGroup", Name: "edge",
+				Inputs: object("name", "edge", "serverlessDeployment", object("resource", "gw"))},
+			{Type: "gcp:compute/routerNat:RouterNat", Name: "network", Inputs: object("name", "network")},
 			{Type: "gcp:cloudrunv2/serviceIamMember:ServiceIamMember", Name: "front-invokes-ai-analyzer",
 				Inputs: object("name", "projects/p/locations/r/services/ai-analyzer", "role", "roles/run.invoker", "member", member("front"))},
 			{Type: "gcp:cloudscheduler/job:Job", Name: "sweeper", Inputs: object("schedule", "* * * * *")},
@@ -73,8 +79,8 @@ func sample() Stack {
 func TestSummarize(t *testing.T) {
 	t.Parallel()
 	s := Summarize(sample())
-	if s.Total != 25 || s.Protected != 2 {
-		t.Errorf("%d resources, %d protected; want 25 and 2", s.Total, s.Protected)
+	if s.Total != 28 || s.Protected != 2 {
+		t.Errorf("%d resources, %d protected; want 28 and 2", s.Total, s.Protected)
 	}
 	if d := cmp.Diff(map[string]int{"acme": 3}, s.Tenants); d != "" {
 		t.Errorf("tenants (-want +got):\n%s", d)
@@ -100,12 +106,14 @@ func TestSummarize(t *testing.T) {
 		"billing":        {"budget-4300", "budget-8700"},
 		"cloudscheduler": {"backup"},
 		"cloudtasks":     {"ai-analysis"},
+		"compute":        {"edge", "network"},
 		"family":         {"family", "part"},
 		"gateway":        {"gateway", "gateway"},
 		"new":            {"thing"},
 		"projects":       {"agent"},
 		"spanner":        {"database"},
 		"sweeper":        {"sweeper", "sweeper", "sweeper-enqueues-ai-analysis"},
+		"sync":           {"sync"},
 		"tenant acme":    {"acme", "key-acme", "key-acme"},
 	}, got); d != "" {
 		t.Errorf("components (-want +got):\n%s", d)
@@ -156,8 +164,8 @@ func TestDiagramIsWhole(t *testing.T) {
 			t.Errorf("an end of %q is not drawn", line)
 		}
 	}
-	if arrows != 9 {
-		t.Errorf("%d arrows, want 9:\n%s", arrows, Diagram(sample()))
+	if arrows != 11 {
+		t.Errorf("%d arrows, want 11:\n%s", arrows, Diagram(sample()))
 	}
 }
 

@@ -58,7 +58,7 @@ What the program of `+"`infra/stack`"+` registers with `+"`Pulumi.%s.yaml`"+`: %
 
 ## Who calls whom
 
-Every arrow but those of schedules and queues is a grant of the program; what has no arrow cannot pass.
+Every arrow but those of schedules, queues, edge and network is a grant of the program; what has no arrow cannot pass.
 
 `+"```mermaid\n%s```"+`
 
