@@ -22,6 +22,11 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
+// providerVersion is that of the provider that the program uses. Without it the
+// import would take the newest one that is installed, whose state an older one
+// may not read.
+const providerVersion = "7.38.0"
+
 // Target is one resource that exists: how the program names it and how the
 // provider finds it.
 type Target struct {
@@ -102,7 +107,7 @@ func Run(ctx context.Context, s auto.Stack, out io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(out, "import    %s %s\n          the same by hand: pulumi import %[1]s %[2]s %[3]s\n", t.Type, t.Name, t.ID)
-		missing = append(missing, &optimport.ImportResource{Type: t.Type, Name: t.Name, ID: t.ID})
+		missing = append(missing, &optimport.ImportResource{Type: t.Type, Name: t.Name, ID: t.ID, Version: providerVersion})
 	}
 	if len(missing) > 0 {
 		if _, err := s.ImportResources(ctx, optimport.Resources(missing), optimport.Protect(true), optimport.GenerateCode(false)); err != nil {

@@ -1,12 +1,25 @@
 package adopt
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
+
+// TestProviderVersion: the import uses the provider of the program.
+func TestProviderVersion(t *testing.T) {
+	t.Parallel()
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "github.com/pulumi/pulumi-gcp/sdk/v7 v" + providerVersion + "\n"; !strings.Contains(string(mod), want) {
+		t.Errorf("go.mod does not have %q", want)
+	}
+}
 
 func TestTargets(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ type workload struct {
 	secretPrefixes []string         // prefixes of tenants' secrets it reads
 	audioRoles     []string         // on the audio bucket
 	configRoles    []string         // on the bucket of the tenant manifest
+	instanceRoles  []string         // on the Spanner instance
 	projectRoles   []string         // on the project, for APIs without resources of their own
 	apis           []string         // those it calls, beyond what its grants are on
 	optionalAPIs   func(*Config) []string
@@ -114,6 +115,14 @@ var catalog = []workload{
 		enqueues:   topology.Stages,
 		env:        []func(*program) env{sweepEnv},
 		googleOnly: true,
+	},
+	{
+		name:          topology.Backup,
+		noTables:      true,
+		size:          Size{CPU: "1", Memory: "512Mi", Concurrency: 1, MaxInstances: 1, Timeout: seconds(120)},
+		schedule:      &schedule{path: topology.BackupPath, when: ScheduleConfig{Cron: "0 3 * * *", TimeZone: "Etc/UTC", Retries: 3}},
+		instanceRoles: []string{"roles/spanner.backupWriter"},
+		env:           []func(*program) env{backupEnv},
 	},
 	{
 		name:        topology.TenantSync,
@@ -197,6 +206,14 @@ func stageEnv(p *program, w *workload) env {
 // sweepEnv bounds one run: what is left over is the next one's.
 func sweepEnv(*program) env {
 	return env{topology.EnvSweepBatch: pulumi.String("200")}
+}
+
+// backupEnv says how long a backup is kept and how old the newest may be.
+func backupEnv(p *program) env {
+	return env{
+		topology.EnvBackupRetention: pulumi.String((seconds(24*3600) * duration(p.cfg.Backup.RetentionDays)).String()),
+		topology.EnvBackupMaxAge:    pulumi.String(p.cfg.Backup.MaxAge.String()),
+	}
 }
 
 func tenantEnv(p *program) env {

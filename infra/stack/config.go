@@ -41,6 +41,7 @@ type Config struct {
 	Audio     AudioConfig                    `json:"audio"`
 	Exports   ExportsConfig                  `json:"exports"`
 	Audit     AuditConfig                    `json:"audit"`
+	Backup    BackupConfig                   `json:"backup"`
 	Keys      KeysConfig                     `json:"keys"`
 	Image     ImageConfig                    `json:"image"`
 	Services  map[string]Size                `json:"services"`
@@ -247,6 +248,7 @@ func defaults() *Config {
 	c.Deployer.Branch = "main"
 	c.DocumentAI = DocumentAIConfig{Location: "us", Version: "pretrained-form-parser-v2.0-2022-11-10"}
 	c.Monitoring = defaultMonitoring()
+	c.Backup = BackupConfig{RetentionDays: 30, MaxAge: seconds(30 * 3600)}
 	for _, stage := range topology.Stages {
 		c.Queues[stage] = queue
 	}
@@ -404,6 +406,7 @@ func (c *Config) validate(errs *problems) {
 		errs.add("ingestion:callrailWebhookSecret", "must be set (pulumi config set --secret)")
 	}
 	c.Spanner.validate(errs)
+	c.Backup.validate(errs)
 	c.Audio.validate(errs)
 	c.Budget.validate(errs)
 	c.Geocoding.validate(c.Services[topology.WorkflowEngine].Timeout, errs)

@@ -114,6 +114,7 @@ var roles = map[string]string{
 	"roles/iam.serviceAccountUser":               "who enqueues hands the tasks' account on",
 	"roles/run.invoker":                          "on one service",
 	"roles/secretmanager.secretAccessor":         "on one secret, or by prefix",
+	"roles/spanner.backupWriter":                 "on the instance, to make and list backups, and not to delete them",
 	"roles/spanner.databaseRoleUser":             "on one role in the database",
 	"roles/spanner.fineGrainedAccessUser":        "on the database, where it gives nothing but what a role in it has",
 	"roles/speech.client":                        "recognisers have no resource to grant on",

@@ -10,9 +10,8 @@ import (
 // schedule is how Cloud Scheduler calls a service: it posts to the path, with
 // an ID token. When is config.
 type schedule struct {
-	path    string
-	when    ScheduleConfig // default
-	retries int            // within one run; 0 where the next run comes soon enough
+	path string
+	when ScheduleConfig // default
 }
 
 // ScheduleConfig is when a scheduled service is called.
@@ -20,6 +19,7 @@ type ScheduleConfig struct {
 	Cron     string `json:"cron"`     // unix cron, five fields
 	TimeZone string `json:"timeZone"` // IANA name
 	Paused   bool   `json:"paused"`
+	Retries  int    `json:"retries"` // of one run, 0-5; 0 where the next run comes soon enough
 }
 
 func (c ScheduleConfig) validate(path string, w *workload, errs *problems) {
@@ -29,6 +29,9 @@ func (c ScheduleConfig) validate(path string, w *workload, errs *problems) {
 	}
 	if err := checkCron(c.Cron); err != nil {
 		errs.add(path+".cron", "%v", err)
+	}
+	if c.Retries < 0 || c.Retries > 5 { // Cloud Scheduler's own bounds
+		errs.add(path+".retries", "must be 0 to 5, not %d", c.Retries)
 	}
 	if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "" {
 		errs.add(path+".timeZone", "must be an IANA time zone such as Etc/UTC, not %q", c.TimeZone)
@@ -60,7 +63,7 @@ func (p *program) registerSchedules() error {
 					Audience:            service.Uri,
 				},
 			},
-			RetryConfig: &cloudscheduler.JobRetryConfigArgs{RetryCount: pulumi.Int(w.schedule.retries)},
+			RetryConfig: &cloudscheduler.JobRetryConfigArgs{RetryCount: pulumi.Int(c.Retries)},
 		}, p.needs(apiScheduler), pulumi.DependsOn(p.invokers[w.name])); err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func (p *program) registerDatabase() error {
 			return err
 		}
 	}
-	return nil
+	return p.registerInstanceAccess(database)
 }
 
 // databaseRole is the role of the database that a workload takes on, "" if it

@@ -380,8 +380,8 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		callers[name] = append(callers[name], field(r, "member"))
 	}
 	services := o.only("gcp:cloudrunv2/service:Service")
-	if len(services) != 7 {
-		t.Fatalf("%d services, want 7", len(services))
+	if len(services) != 8 {
+		t.Fatalf("%d services, want 8", len(services))
 	}
 	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
 	for _, r := range services {
@@ -586,10 +586,14 @@ func TestSchedules(t *testing.T) {
 		scheduled = append(scheduled, r.Name+" "+field(r, "httpTarget.uri").(string))
 	}
 	if diff := cmp.Diff([]string{
+		"backup https://backup-abc123-uc.a.run.app/tasks/backup",
 		"dispatcher https://dispatcher-abc123-uc.a.run.app/tasks/dispatch",
 		"sweeper https://sweeper-abc123-uc.a.run.app/tasks/sweep",
 	}, scheduled, cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
 		t.Fatalf("schedules (-want +got):\n%s", diff)
+	}
+	if got := field(jobs[0], "retryConfig.retryCount"); jobs[0].Name != "backup" || got != 3.0 {
+		t.Errorf("a run of %s is repeated %v times, want backup's 3", jobs[0].Name, got)
 	}
 	jobs = slices.DeleteFunc(jobs, func(r registered) bool { return r.Name != "sweeper" })
 	const address = "https://sweeper-abc123-uc.a.run.app"

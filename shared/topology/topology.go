@@ -19,6 +19,7 @@ const (
 	Dispatcher       = "dispatcher"
 	TenantSync       = "tenant-sync"
 	Sweeper          = "sweeper"
+	Backup           = "backup"
 )
 
 // SweepPath is the path on the sweeper to which its schedule posts.
@@ -30,6 +31,9 @@ func DatabaseRole(service string) string { return strings.ReplaceAll(service, "-
 
 // DispatchPath is the path on the dispatcher to which its schedule posts.
 const DispatchPath = "/tasks/dispatch"
+
+// BackupPath is the path on the backup service to which its schedule posts.
+const BackupPath = "/tasks/backup"
 
 // Stage is one step of a request's way through the pipeline. Its value is the
 // id of the Cloud Tasks queue that feeds it and the key of its row in
@@ -107,6 +111,8 @@ const (
 	EnvSpannerInstance     = "SPANNER_INSTANCE"
 	EnvSpannerDatabase     = "SPANNER_DATABASE"
 	EnvDatabaseRole        = "SPANNER_DATABASE_ROLE" // see DatabaseRole
+	EnvBackupRetention     = "BACKUP_RETENTION"      // Go duration, from a backup's making to its end
+	EnvBackupMaxAge        = "BACKUP_MAX_AGE"        // Go duration: of the newest complete backup
 	EnvVertexProject       = "VERTEX_AI_PROJECT"
 	EnvVertexLocation      = "VERTEX_AI_LOCATION"
 	EnvSpeechProject       = "SPEECH_TO_TEXT_PROJECT"
