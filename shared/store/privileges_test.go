@@ -333,9 +333,11 @@ var services = []service{
 			d.must(err)
 		})
 	}},
-	{topology.IntakeAPI, []string{"Offices", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
+	{topology.IntakeAPI, []string{"Intake", "Offices", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
 		d.accepts(func() {
-			_, err := d.db.Directory().Offices(d.Context(), storetest.Acme)
+			_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
+			d.must(err)
+			_, err = d.db.Directory().Offices(d.Context(), storetest.Acme)
 			d.must(err)
 		})
 	}},
