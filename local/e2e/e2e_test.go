@@ -80,6 +80,7 @@ func TestPlatform(t *testing.T) {
 		{"up again changes nothing", p.upAgain},
 		{"webhooks are accepted once and only if signed", p.webhooks},
 		{"forms", p.forms},
+		{"text messages of one conversation are one request", p.texts},
 		{"an edited function changes one service", p.editFunction},
 		{"a tenant added to config is served", p.addTenant},
 		{"secrets are secret in state and logs", p.secrets},
@@ -195,6 +196,22 @@ func (p *platform) forms(t *testing.T) {
 	p.json(t, &spam, "call", "--scenario", "spam-robocall", "--json")
 	if spam.Status != "completed" || spam.Decision != "spam" {
 		t.Errorf("spam call: %+v", spam)
+	}
+}
+
+func (p *platform) texts(t *testing.T) {
+	var sent, asked, again story
+	p.json(t, &sent, "text", "--conversation", "e2e1", "--sent", "--message", "How can we help?", "--json")
+	if sent.Status != "completed" || sent.Decision != "recorded" || len(sent.Stages) != 0 {
+		t.Errorf("the company's own message: %+v", sent)
+	}
+	p.json(t, &asked, "text", "--conversation", "e2e1", "--message", "We want a quote for a kitchen remodel in 90210, our budget is $40,000, as soon as possible", "--json")
+	if asked.RequestID != sent.RequestID || asked.Status != "completed" || asked.LeadScore == nil || asked.Decision == "recorded" {
+		t.Errorf("the customer's message: %+v", asked)
+	}
+	p.json(t, &again, "text", "--conversation", "e2e1", "--message", "Please call me today", "--json")
+	if again.RequestID != sent.RequestID || again.Status != "completed" {
+		t.Errorf("the customer's second message: %+v", again)
 	}
 }
 

@@ -91,6 +91,57 @@ func (a *app) form(ctx context.Context) error {
 	return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, nil, false))
 }
 
+// text sends one text message and follows its conversation.
+func (a *app) text(ctx context.Context) error {
+	_, client, err := a.daemon()
+	if err != nil {
+		return err
+	}
+	status, err := deployed(ctx, client)
+	if err != nil {
+		return err
+	}
+	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	office, err := pickOffice(ctx, db, a.opts.Tenant, a.opts.Office)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	message := sample.Text{
+		CompanyID: office.CompanyID, CompanyResourceID: office.CompanyResourceID,
+		Conversation: cmpOr(a.opts.Conversation, fmt.Sprintf("conv%d", now.UnixMicro())),
+		Customer:     cmpOr(a.opts.Phone, sample.Enquiry.Phone), Company: trackingPhone,
+		Sent: a.opts.Sent, Content: cmpOr(a.opts.Message, sample.Question),
+	}
+	body, err := message.JSON(now)
+	if err != nil {
+		return err
+	}
+	signature, err := sign(ctx, client, a.opts.Tenant, office, body)
+	if err != nil {
+		return err
+	}
+	path := "/api/v1/callrail/webhook/text-received"
+	if message.Sent {
+		path = "/api/v1/callrail/webhook/text-sent"
+	}
+	return a.tell(a.send(ctx, db, status, a.opts.Tenant, path, body, signature, false))
+}
+
+// sign returns the header with which CallRail proves that a body is of the
+// office's company.
+func sign(ctx context.Context, client *daemonapi.Client, tenantID string, office follow.Office, body []byte) (http.Header, error) {
+	key, err := client.Secret(ctx, cmpOr(office.SigningKeySecret, topology.WebhookSecret))
+	if err != nil {
+		return nil, fmt.Errorf("signing key of %s: %w", tenantID, err)
+	}
+	return http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, nil
+}
+
 // tell prints the story, also of a request that failed.
 func (a *app) tell(s *follow.Story, err error) error {
 	if s == nil {
@@ -159,13 +210,11 @@ func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec call
 	if err != nil {
 		return nil, err
 	}
-	secret := cmpOr(office.SigningKeySecret, topology.WebhookSecret)
-	key, err := client.Secret(ctx, secret)
+	signature, err := sign(ctx, client, spec.tenant, office, body)
 	if err != nil {
-		return nil, fmt.Errorf("signing key of %s: %w", spec.tenant, err)
+		return nil, err
 	}
-	return a.send(ctx, db, status, spec.tenant, "/api/v1/callrail/webhook", body,
-		http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, spec.recording == "")
+	return a.send(ctx, db, status, spec.tenant, "/api/v1/callrail/webhook", body, signature, spec.recording == "")
 }
 
 const (

@@ -37,7 +37,7 @@ type Options struct {
 	Follow bool
 	Tail   int
 
-	// call, form
+	// call, form, text
 	Tenant    string
 	Office    string
 	Scenario  string
@@ -51,6 +51,10 @@ type Options struct {
 	Fields    Fields
 	Spam      bool
 	Timeout   time.Duration
+
+	// text
+	Conversation string
+	Sent         bool
 
 	// fault
 	Count int
@@ -197,6 +201,21 @@ stage. Further fields are kept as they are.`,
 			fs.BoolVar(&o.Spam, "spam", false, "send an advertisement instead of an enquiry")
 			o.Fields = Fields{}
 			fs.Var(o.Fields, "field", "one more field, `key=value`; repeatable")
+		},
+	},
+	{
+		Name: "text", Summary: "send one signed text message and follow its conversation to its end",
+		Long: `Signs CallRail's Text Received webhook with the tenant's key, posts it to the
+gateway, and follows the request that the conversation is through every stage. A
+second message of the same --conversation has it analysed again. With --sent the
+message is the company's own.`,
+		Examples: []string{`text --message "How much is a new deck?"`, `text --conversation deck1 --message "Hello?"`, `text --conversation deck1 --sent --message "We call you today."`},
+		flags: func(fs *flag.FlagSet, o *Options) {
+			requestFlags(fs, o)
+			fs.StringVar(&o.Message, "message", "", "what is written")
+			fs.StringVar(&o.Phone, "phone", "", "the customer's number, E.164")
+			fs.StringVar(&o.Conversation, "conversation", "", "`id` of the conversation, up to 50 letters, digits, - and _ (default: a new one)")
+			fs.BoolVar(&o.Sent, "sent", false, "the company writes, not the customer")
 		},
 	},
 	{
@@ -431,7 +450,7 @@ func (c *Command) check(o Options) error {
 	if o.Recording != "" && !contains(RecordingModes, o.Recording) {
 		reasons = append(reasons, fmt.Sprintf("no recording mode %q; there are %s", o.Recording, strings.Join(RecordingModes, ", ")))
 	}
-	if o.Timeout < 0 || (o.Timeout == 0 && (c.Name == "call" || c.Name == "form" || c.Name == "up")) {
+	if o.Timeout < 0 || (o.Timeout == 0 && (c.Name == "call" || c.Name == "form" || c.Name == "text" || c.Name == "up")) {
 		reasons = append(reasons, "--timeout must be positive")
 	}
 	if o.Count < 0 {

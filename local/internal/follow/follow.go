@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/workflow"
 )
 
 // Stage is one row of request_stages.
@@ -66,6 +67,9 @@ func (s *Story) Missing(transcript bool) []string {
 	var m []string
 	if s.Status != "completed" {
 		m = append(m, "status completed (it is "+s.Status+")")
+	}
+	if s.Decision == string(workflow.Recorded) {
+		return m // nothing was to be done about it
 	}
 	if transcript && s.TranscriptStart == "" {
 		m = append(m, "a transcript")

@@ -72,6 +72,9 @@ func TestMissing(t *testing.T) {
 	if m := form.Missing(false); m != nil {
 		t.Errorf("a form lacks %q", m)
 	}
+	if m := (&Story{Status: "completed", Decision: "recorded"}).Missing(true); m != nil {
+		t.Errorf("what was only recorded lacks %q", m)
+	}
 	if d := cmp.Diff([]string{"status completed (it is failed)", "a transcript", "an intent", "a lead score", "a decision"}, (&Story{Status: "failed"}).Missing(true)); d != "" {
 		t.Error(d)
 	}

@@ -1,4 +1,4 @@
-// Package sample makes up what the commands call and form send. The calls'
+// Package sample makes up what the commands call, form and text send. The calls'
 // words and the webhook's shape are the CallRail stand-in's.
 package sample
 
@@ -99,6 +99,34 @@ func (f Form) JSON() ([]byte, error) {
 		if v != "" {
 			body[k] = v
 		}
+	}
+	return json.Marshal(body)
+}
+
+// Text is one text message between a customer and a company.
+type Text struct {
+	CompanyID, CompanyResourceID string
+	Conversation                 string // its id
+	Customer, Company            string // telephone numbers, E.164
+	Sent                         bool   // by the company
+	Content                      string
+}
+
+// Question is what a customer asks unless text is told otherwise.
+const Question = "Hi, how much would it be to replace a 300 square foot deck in 90210? We want to start this month."
+
+// JSON returns the body of CallRail's webhook Text Received, or Text Sent.
+// https://apidocs.callrail.com/#webhooks
+func (t Text) JSON(now time.Time) ([]byte, error) {
+	body := map[string]any{
+		"id": now.UnixMicro(), "resource_id": "MSG" + strconv.FormatInt(now.UnixMicro(), 10),
+		"company_id": t.CompanyID, "company_resource_id": t.CompanyResourceID,
+		"source_number": t.Customer, "destination_number": t.Company, "content": t.Content,
+		"message_type": "sms", "media_urls": []string{}, "lead_status": nil,
+		"conversation_id": t.Conversation, "timestamp": now.Format(time.RFC3339),
+	}
+	if t.Sent {
+		body["source_number"], body["destination_number"], body["agent"] = t.Company, t.Customer, "Sample Agent"
 	}
 	return json.Marshal(body)
 }

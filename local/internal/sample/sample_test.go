@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/standin/audio"
+	"ingestion.internal/shared/callrail"
 )
 
 func TestScenariosAreTheStandInsScripts(t *testing.T) {
@@ -72,5 +74,30 @@ func TestForm(t *testing.T) {
 	want := map[string]string{"tenant_id": "t1", "name": "N", "postal_code": "90210", "message": "hello", "budget": "4"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// The platform reads what is made up, and tells the two directions apart.
+func TestText(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 4, 10, 20, 30, 0, time.UTC)
+	text := Text{CompanyID: "1", CompanyResourceID: "COM1", Conversation: "c1", Customer: "+13105550142", Company: "+14045558514", Content: "hi"}
+	var events []callrail.Event
+	for sent, kind := range map[bool]callrail.Kind{false: callrail.TextReceived, true: callrail.TextSent} {
+		text.Sent = sent
+		body, err := text.JSON(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		event, err := callrail.Parse("", body)
+		if err != nil || event.Kind != kind || event.ConversationID != "c1" || event.CompanyID != "1" || !event.Timestamp.Equal(now) {
+			t.Errorf("sent %v: %+v, %v", sent, event, err)
+			continue
+		}
+		events = append(events, *event)
+	}
+	c, err := callrail.FoldTexts(events)
+	if err != nil || len(c.Messages) != 2 || c.CustomerPhone != "+13105550142" {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
