@@ -104,7 +104,7 @@ func (p *platform) firstUp(t *testing.T) {
 	if s == nil || s.Status != "completed" || s.Decision != "qualified" || s.LeadScore == nil || s.TranscriptStart == "" || s.Intent == "" {
 		t.Errorf("proof call: %+v", s)
 	}
-	if len(s.Stages) != 3 {
+	if len(s.Stages) != 4 {
 		t.Errorf("stages of the proof call: %+v", s.Stages)
 	}
 }
@@ -189,7 +189,7 @@ func (p *platform) webhooks(t *testing.T) {
 func (p *platform) forms(t *testing.T) {
 	var s story
 	p.json(t, &s, "form", "--json")
-	if s.Status != "completed" || s.Decision == "" || len(s.Stages) != 2 {
+	if s.Status != "completed" || s.Decision == "" || len(s.Stages) != 3 {
 		t.Errorf("form: %+v", s)
 	}
 	var spam story
