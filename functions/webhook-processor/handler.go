@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/keyring"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/secrets"
@@ -36,6 +36,7 @@ func (h *handler) mount(r chi.Router) {
 	receive := r.With(service.RequireJSON)
 	receive.Method(http.MethodPost, "/api/v1/callrail/webhook", service.Handler(h.receive))
 	receive.Method(http.MethodPost, "/api/v1/callrail/webhook/{event}", service.Handler(h.receive))
+	receive.Method(http.MethodPost, "/api/v1/bookings", service.Handler(h.booking))
 }
 
 // errUnauthorized is the one answer to everything that is not proven to come
@@ -103,7 +104,7 @@ func (h *handler) authenticate(ctx context.Context, header http.Header, body []b
 	verified := false
 	for _, name := range callrail.SignatureHeaders {
 		for _, signature := range header.Values(name) {
-			verified = callrail.Verify(signature, body, bytes.Fields(key)...) || verified
+			verified = callrail.Verify(signature, body, keyring.Keys(key, keyring.CallRail)...) || verified
 		}
 	}
 	switch {

@@ -1,5 +1,6 @@
-// Command webhook-processor is the Cloud Run service that CallRail's webhooks
-// reach: it proves whose a call is, makes it durable and starts its pipeline.
+// Command webhook-processor is the Cloud Run service that signed webhooks reach,
+// CallRail's and those of bookings: it proves whose an event is, makes it durable
+// and starts its request's pipeline.
 package main
 
 import (

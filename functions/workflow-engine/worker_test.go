@@ -52,6 +52,14 @@ func TestDecide(t *testing.T) {
 			workflow.Decision{Outcome: workflow.NeedsReview, Reasons: []string{"spam likelihood 5 is below the threshold 75",
 				"detected as job application: somebody applies for work", "ZIP code 90210 is in the service area"}},
 		},
+		"cancelled_booking": {
+			store.Request{SpamLikelihood: ptr(5.0), CommunicationMode: store.ModeBooking, Payload: []byte(`{"status":"cancelled"}`)},
+			workflow.Decision{Outcome: workflow.Recorded, Reasons: []string{"spam likelihood 5 is below the threshold 75", "the booking was cancelled"}},
+		},
+		"form_that_says_cancelled": {
+			store.Request{SpamLikelihood: ptr(5.0), PostalCode: "90210", CommunicationMode: store.ModeForm, Payload: []byte(`{"status":"cancelled"}`)},
+			workflow.Decision{Outcome: workflow.Qualified, Reasons: []string{"spam likelihood 5 is below the threshold 75", "ZIP code 90210 is in the service area"}},
+		},
 		"form_has_no_transcript": {
 			store.Request{SpamLikelihood: ptr(5.0), PostalCode: "90210"},
 			workflow.Decision{Outcome: workflow.Qualified, Reasons: []string{"spam likelihood 5 is below the threshold 75", "ZIP code 90210 is in the service area"}},

@@ -198,6 +198,7 @@ type TenantConfig struct {
 type TenantSecrets struct {
 	CallRailSigningKey *secret `json:"callrailSigningKey"` // absent = the platform's webhook secret
 	CallRailAPIKey     *secret `json:"callrailApiKey"`
+	BookingKey         *secret `json:"bookingKey"` // signs bookings, beside CallRail's key in one secret; absent = the tenant takes none
 	// Integrations are the settings of the tenant's CRM and mail, one secret:
 	// with the keys above, a tenant costs six resources.
 	Integrations *integrations.Settings `json:"integrations"`

@@ -110,6 +110,11 @@ func TestMistakes(t *testing.T) {
 		{"secret is an object", tenant(func(b map[string]any) {
 			b["secrets"].(map[string]any)["callrailApiKey"] = map[string]any{"value": sample}
 		}), []string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be a secret string"}},
+		{"short key for bookings", tenant(func(b map[string]any) { b["secrets"].(map[string]any)["bookingKey"] = "0123456789 abcdef" }),
+			[]string{"ingestion:tenants.boost-marketing.secrets.bookingKey: must have at least 32 characters"}},
+		{"key of another purpose", tenant(func(b map[string]any) {
+			b["secrets"].(map[string]any)["callrailSigningKey"] = "k booking:k"
+		}), []string{"ingestion:tenants.boost-marketing.secrets.callrailSigningKey: must not hold"}},
 		{"tenant id", func(t *testing.T, s *settings) {
 			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
 				tenants["Boost!"] = map[string]any{"name": "B", "offices": map[string]any{"main": map[string]any{"name": "Main"}}}

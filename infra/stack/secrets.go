@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/secretmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"ingestion.internal/shared/keyring"
 	"ingestion.internal/shared/topology"
 )
 
@@ -67,9 +68,9 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 		id    string
 		value *secret
 	}{
-		{topology.SigningKeySecret(id), t.Secrets.CallRailSigningKey}, // webhook-processor
-		{topology.APIKeySecret(id), t.Secrets.CallRailAPIKey},         // audio-processor
-		{topology.IntegrationSecret(id), settings},                    // dispatcher
+		{topology.SigningKeySecret(id), t.Secrets.signingKeys()}, // webhook-processor
+		{topology.APIKeySecret(id), t.Secrets.CallRailAPIKey},    // audio-processor
+		{topology.IntegrationSecret(id), settings},               // dispatcher
 	} {
 		if s.value == nil {
 			continue
@@ -121,6 +122,19 @@ func (t TenantSecrets) document() (*secret, error) {
 	}
 	text, err := t.Integrations.Document()
 	return &secret{value: string(text)}, err
+}
+
+// signingKeys is the one secret of the tenant's partners' signing keys, each
+// with its purpose; nil where there is none.
+func (t TenantSecrets) signingKeys() *secret {
+	if t.BookingKey == nil {
+		return t.CallRailSigningKey
+	}
+	keys := keyring.Label(t.BookingKey.value, keyring.Booking)
+	if t.CallRailSigningKey != nil {
+		keys = t.CallRailSigningKey.value + "\n" + keys
+	}
+	return &secret{value: keys}
 }
 
 // output gives the value to Pulumi, marked as secret.

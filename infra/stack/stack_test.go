@@ -349,6 +349,45 @@ func TestNewTenantTouchesItsOwnResourcesOnly(t *testing.T) {
 	}
 }
 
+// A tenant's key for bookings shares the secret of CallRail's, and alone it is
+// no key of CallRail's.
+func TestBookingKeySharesTheSigningSecret(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	for name, tc := range map[string]struct {
+		secrets map[string]any
+		want    string // the secret's value
+		named   bool   // by the office, for its calls
+	}{
+		"both":          {map[string]any{"callrailSigningKey": "k1\nk0", "callrailApiKey": "a", "bookingKey": key}, "k1\nk0\nbooking:" + key, true},
+		"bookings_only": {map[string]any{"callrailApiKey": "a", "bookingKey": key + " " + key}, "booking:" + key + "\nbooking:" + key, false},
+		"calls_only":    {map[string]any{"callrailSigningKey": "k1", "callrailApiKey": "a"}, "k1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := deployable(t, "local")
+			s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+				tenants["acme"] = map[string]any{"name": "Acme", "secrets": tc.secrets, "offices": map[string]any{"main": map[string]any{
+					"name": "Main", "callrailAccountId": "ACC1", "callrailCompanyId": "77",
+				}}}
+			})
+			o := mustRun(t, s)
+			var values []string
+			for _, r := range o.only("gcp:secretmanager/secretVersion:SecretVersion") {
+				if r.Name == "callrail-signing-key-acme" {
+					values = append(values, field(r, "secretData").(string))
+				}
+			}
+			if diff := cmp.Diff([]string{tc.want}, values); diff != "" {
+				t.Errorf("the secret (-want +got)\n%s", diff)
+			}
+			for _, r := range o.only("gcp:storage/bucketObject:BucketObject") {
+				if r.Name == "tenants" && strings.Contains(field(r, "content").(string), "callrail-signing-key-acme") != tc.named {
+					t.Errorf("the manifest names the secret: %v, want %v", !tc.named, tc.named)
+				}
+			}
+		})
+	}
+}
+
 // field returns the value at a dotted path of a resource's inputs, or nil.
 func field(r registered, path string) any {
 	value := plain(resource.NewObjectProperty(r.Inputs))
@@ -516,6 +555,7 @@ func TestGatewayDocument(t *testing.T) {
 	if diff := cmp.Diff(map[string]backend{
 		"POST /api/v1/callrail/webhook":         {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
 		"POST /api/v1/callrail/webhook/{event}": {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
+		"POST /api/v1/bookings":                 {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
 		"POST /api/v1/forms":                    {intake, intake, "APPEND_PATH_TO_ADDRESS"},
 		"OPTIONS /api/v1/forms":                 {intake, intake, "APPEND_PATH_TO_ADDRESS"},
 		"GET /healthz":                          {intake + "/health", intake, "CONSTANT_ADDRESS"},

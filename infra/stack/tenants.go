@@ -12,6 +12,7 @@ import (
 
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/integrations"
+	"ingestion.internal/shared/keyring"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
@@ -60,6 +61,7 @@ func (c *Config) validateTenants(errs *problems) {
 			errs.add(path+".offices", "must have at least one office")
 		}
 		own, broken := c.checkWorkflow(workflow.Default(), t.Workflow, nil, path, errs)
+		checkSigningKeys(t.Secrets, path+".secrets", errs)
 		if err := t.Intake.Validate(path + ".intake"); err != nil {
 			errs.addAll(err)
 		}
@@ -146,6 +148,24 @@ func checkIntegrations(s *integrations.Settings, w workflow.Config, path, office
 	}
 	if w.EmailNotifications.Enabled {
 		needs(integrations.Mail, "sends mail")
+	}
+}
+
+// minBookingKey is how many characters a key for bookings must have: the partner
+// or the tenant makes it up, and 32 hex digits are 128 bits.
+const minBookingKey = 32
+
+// checkSigningKeys checks the keys that share a secret.
+func checkSigningKeys(s TenantSecrets, path string, errs *problems) {
+	if k := s.CallRailSigningKey; k != nil && keyring.IsLabelled(k.value) {
+		errs.add(path+".callrailSigningKey", "must not hold a key of another purpose")
+	}
+	if s.BookingKey == nil {
+		return
+	}
+	keys := strings.Fields(s.BookingKey.value)
+	if len(keys) == 0 || slices.ContainsFunc(keys, func(k string) bool { return len(k) < minBookingKey }) {
+		errs.add(path+".bookingKey", "must have at least %d characters, as each of several keys between white space", minBookingKey)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ingestion.internal/shared/jsontext"
 )
 
 // maxDepth bounds the nesting of a payload; CallRail's own has three levels.
@@ -162,7 +164,7 @@ func (o object) outbound() bool {
 }
 
 func parseObject(body []byte) (object, error) {
-	if err := checkDepth(body); err != nil {
+	if err := jsontext.CheckDepth(body, maxDepth); err != nil {
 		return nil, err
 	}
 	var fields object
@@ -221,25 +223,4 @@ func (o object) flag(name string) (value, ok bool) {
 	}
 	value, err := strconv.ParseBool(o.text(name))
 	return value, err == nil
-}
-
-// checkDepth refuses deep nesting before anything recursive sees it.
-func checkDepth(body []byte) error {
-	depth, quoted := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return errors.New("the body is nested too deeply")
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ingestion.internal/shared/jsontext"
 )
 
 // Call is what all the events of one call say together.
@@ -50,7 +52,7 @@ func FoldCall(events []Event) (*Call, error) {
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", i, err)
 		}
-		layers[i] = layer{Event: e, fields: fields, text: canonical(e.Body)}
+		layers[i] = layer{Event: e, fields: fields, text: string(jsontext.Canonical(e.Body))}
 		for name := range fields {
 			if fields.filled(name) {
 				layers[i].filled++
@@ -93,19 +95,6 @@ func FoldCall(events []Event) (*Call, error) {
 		c.Unanswered = !voicemail
 	}
 	return c, nil
-}
-
-// canonical writes JSON in one way: sorted, and without space between.
-func canonical(body []byte) string {
-	var value any
-	if json.Unmarshal(body, &value) != nil {
-		return string(body)
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return string(body)
-	}
-	return string(text)
 }
 
 // filled tells a field that says something.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/workflow"
@@ -23,6 +24,9 @@ func Input(request *store.Request) (workflow.Input, analysis.Analysis, error) {
 		in.MissingContent = transcript.Missing()
 	} else if request.CommunicationMode == store.ModePhoneCall {
 		in.MissingContent = "the call was not recorded" // it began at its analysis
+	}
+	if request.CommunicationMode == store.ModeBooking && booking.StatusOf(request.Payload) == booking.Cancelled {
+		in.Withdrawn = "the booking was cancelled"
 	}
 	if len(request.Analysis) > 0 {
 		if err := json.Unmarshal(request.Analysis, &a); err != nil {

@@ -24,6 +24,7 @@ const (
 const (
 	SourceCallRail = "callrail_webhook"
 	SourceForm     = "website_form"
+	SourceBooking  = "booking_webhook"
 )
 
 // Communication modes.

@@ -34,6 +34,7 @@ type Input struct {
 	Communication  string     // what it really is, by the analysis; "" if that is not known
 	Intent         string     // by the analysis
 	MissingContent string     // why there was nothing to analyse but the request's details; "" if there was
+	Withdrawn      string     // why the customer wants nothing any more, as in "the booking was cancelled"; "" otherwise
 }
 
 // gate is one step of the decision. It answers with an outcome and the reason
@@ -46,11 +47,12 @@ type gateFunc func(Config, Input) (Outcome, string)
 
 func (f gateFunc) check(cfg Config, in Input) (Outcome, string) { return f(cfg, in) }
 
-// gates are asked in order. The first that says Spam or OutOfArea ends the
-// way; NeedsReview stays unless a later gate holds the request back.
-var gates = []gate{gateFunc(spamGate), gateFunc(communicationGate), gateFunc(serviceAreaGate), gateFunc(contentGate)}
+// gates are asked in order. The first that says Spam, Recorded or OutOfArea ends
+// the way; NeedsReview stays unless a later gate holds the request back.
+var gates = []gate{gateFunc(spamGate), gateFunc(withdrawnGate), gateFunc(communicationGate), gateFunc(serviceAreaGate), gateFunc(contentGate)}
 
-// Decide runs in through cfg's gates: spam, communication, service area, content.
+// Decide runs in through cfg's gates: spam, withdrawn, communication, service
+// area, content.
 func Decide(cfg Config, in Input) Decision {
 	decision := Decision{Outcome: Qualified}
 	for _, g := range gates {
@@ -59,7 +61,7 @@ func Decide(cfg Config, in Input) Decision {
 			decision.Reasons = append(decision.Reasons, reason)
 		}
 		switch outcome {
-		case Spam, OutOfArea:
+		case Spam, Recorded, OutOfArea:
 			decision.Outcome = outcome
 			return decision
 		case NeedsReview:
@@ -82,6 +84,15 @@ func spamGate(cfg Config, in Input) (Outcome, string) {
 		return Spam, fmt.Sprintf("spam likelihood %g reaches the threshold %d", *in.SpamLikelihood, spam.ConfidenceThreshold)
 	}
 	return "", fmt.Sprintf("spam likelihood %g is below the threshold %d", *in.SpamLikelihood, spam.ConfidenceThreshold)
+}
+
+// withdrawnGate ends what the customer has taken back. The history of the
+// customer keeps it.
+func withdrawnGate(_ Config, in Input) (Outcome, string) {
+	if in.Withdrawn == "" {
+		return "", ""
+	}
+	return Recorded, in.Withdrawn
 }
 
 // contentGate sends to a person what could not be heard or read.

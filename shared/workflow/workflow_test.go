@@ -257,6 +257,8 @@ func TestDecide(t *testing.T) {
 		{"geocode_without_address", geocode, Input{SpamLikelihood: spam(5)}, NeedsReview},
 		{"not_analysed", exact, Input{PostalCode: "90210"}, NeedsReview},
 		{"not_analysed_out_of_area", exact, Input{PostalCode: "10001"}, OutOfArea},
+		{"withdrawn", exact, Input{SpamLikelihood: spam(5), PostalCode: "10001", Withdrawn: "the booking was cancelled"}, Recorded},
+		{"withdrawn_spam", exact, Input{SpamLikelihood: spam(99), Withdrawn: "the booking was cancelled"}, Spam},
 		{"no_recording", exact, Input{SpamLikelihood: spam(5), PostalCode: "90210", MissingContent: "the recording is not there (404)"}, NeedsReview},
 		{"no_recording_spam", exact, Input{SpamLikelihood: spam(80), MissingContent: "the recording is not there (404)"}, Spam},
 		{"gates_off", Config{}, Input{SpamLikelihood: spam(100), PostalCode: "10001"}, Qualified},

@@ -1,0 +1,81 @@
+// Package booking reads what calendars and booking pages send of visits that
+// customers have booked: one signed webhook for whatever system there is. Its
+// contract is docs/channels.md, "Bookings".
+package booking
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// SignatureHeader carries the signature, of the form of Stripe's:
+//
+//	t=1767225600,v1=5257a869...
+//
+// t is when it was signed, in seconds since 1970, and v1 the hex HMAC-SHA256 of
+// t, a full stop and the body. There may be several v1, of several keys; other
+// names are not looked at. https://docs.stripe.com/webhooks#verify-manually
+// (2026-11-25)
+const SignatureHeader = "Booking-Signature"
+
+// Tolerance is how far from now a signature's time may be.
+const Tolerance = 5 * time.Minute
+
+// Sign returns the header's value for a body that is sent at the time.
+func Sign(key, body []byte, at time.Time) string {
+	t := strconv.FormatInt(at.Unix(), 10)
+	return "t=" + t + ",v1=" + hex.EncodeToString(sum(key, t, body))
+}
+
+// Verify tells why the header does not prove, by one of the keys, that the
+// body was sent about now. It compares in constant time; an empty key proves
+// nothing.
+func Verify(header string, body []byte, now time.Time, keys ...[]byte) error {
+	var at string
+	var given [][]byte
+	for part := range strings.SplitSeq(header, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		switch name {
+		case "t":
+			if at != "" {
+				return errors.New("the signature has two times")
+			}
+			at = value
+		case "v1":
+			if mac, err := hex.DecodeString(value); err == nil && len(mac) == sha256.Size {
+				given = append(given, mac)
+			}
+		}
+	}
+	seconds, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return errors.New("the signature has no time")
+	}
+	verified := false
+	for _, key := range keys {
+		want := sum(key, at, body)
+		for _, mac := range given {
+			verified = hmac.Equal(mac, want) && len(key) > 0 || verified
+		}
+	}
+	if !verified {
+		return errors.New("the signature does not match")
+	}
+	if sent := time.Unix(seconds, 0); now.Sub(sent).Abs() > Tolerance {
+		return fmt.Errorf("the signature is of %s", sent.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func sum(key []byte, at string, body []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(at + "."))
+	mac.Write(body)
+	return mac.Sum(nil)
+}
