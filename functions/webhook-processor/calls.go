@@ -5,23 +5,29 @@ import (
 	"fmt"
 
 	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/form"
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
 )
 
 // subject returns the id of the request that an event is about, and its
-// communication mode: there is one for each call, and one for each conversation
-// by text message.
+// communication mode: there is one for each call, for each conversation by text
+// message, and for each submission of a form.
 func subject(tenantID string, e *callrail.Event) (requestID, mode string) {
-	if e.Kind.IsText() {
+	switch {
+	case e.Kind.IsText():
 		return store.RequestID(tenantID, store.SourceCallRail, "conversation/"+e.ConversationID), store.ModeText
+	case e.Kind == callrail.FormSubmission:
+		return store.RequestID(tenantID, store.SourceCallRail, "form/"+e.FormID), store.ModeForm
 	}
 	return store.RequestID(tenantID, store.SourceCallRail, e.CallID), store.ModePhoneCall
 }
 
-// fold returns how the office's requests follow from CallRail's events.
-func fold(office *store.Office) store.Fold {
+// fold returns how the office's requests follow from CallRail's events. lets has
+// the names by which the tenant's forms call things.
+func fold(office *store.Office, lets intake.Config) store.Fold {
 	return func(current *store.Request, events []store.Event) (store.Revision, error) {
 		parsed := make([]callrail.Event, len(events))
 		for i, e := range events {
@@ -36,8 +42,11 @@ func fold(office *store.Office) store.Fold {
 		}
 		// The new event is the last; whether its request was begun before is
 		// told by the others.
-		if parsed[len(parsed)-1].Kind.IsText() {
+		switch kind := parsed[len(parsed)-1].Kind; {
+		case kind.IsText():
 			return foldTexts(office, parsed)
+		case kind == callrail.FormSubmission:
+			return foldForm(office, lets, parsed)
 		}
 		return foldCall(office, current, parsed)
 	}
@@ -118,6 +127,39 @@ func foldTexts(office *store.Office, events []callrail.Event) (store.Revision, e
 		revision.Decision, revision.Reasons = string(workflow.Recorded), []string{"the customer has not written"}
 	case len(conversation.Messages) > len(before.Messages):
 		revision.Begin = topology.AIAnalysis
+	}
+	return revision, nil
+}
+
+// foldForm has a form analysed, and once more if it is told of again with other
+// answers. Nobody is there to correct it: CallRail sends no form twice, so what
+// is not an address or a telephone number stays among its fields, and its lead
+// is taken in.
+func foldForm(office *store.Office, lets intake.Config, events []callrail.Event) (store.Revision, error) {
+	sent, err := callrail.FoldForm(events)
+	if err != nil {
+		return store.Revision{}, err
+	}
+	customer := form.ReadContact(sent.Fields, lets)
+	revision := store.Revision{Begin: topology.AIAnalysis, Request: store.Request{
+		TenantID:          office.TenantID,
+		OfficeID:          office.OfficeID,
+		Source:            store.SourceCallRail,
+		CommunicationMode: store.ModeForm,
+		CustomerName:      customer.Name,
+		CustomerPhone:     customer.Phone,
+		CustomerEmail:     customer.Email,
+		PostalCode:        customer.PostalCode,
+		Payload:           sent.Payload,
+	}}
+	if len(events) > 1 {
+		before, err := callrail.FoldForm(events[:len(events)-1])
+		if err != nil {
+			return store.Revision{}, err
+		}
+		if callrail.SameForm(before.Payload, sent.Payload) {
+			revision.Begin = ""
+		}
 	}
 	return revision, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
 	"ingestion.internal/shared/topology"
@@ -208,6 +209,54 @@ func TestConversationByText(t *testing.T) {
 	}
 	if r.CommunicationMode != store.ModeText || r.CustomerPhone != "+15550100300" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A form has one request, by the names of its tenant's website, and is analysed
+// again if it is told of with other answers. What is not what its name says
+// costs no lead.
+func TestFormSubmission(t *testing.T) {
+	f := newFixture(t, nil)
+	declared := storetest.Manifest().Tenants[0]
+	declared.Intake = intake.Config{Aliases: map[string]string{"Rückruf": intake.Phone}}
+	if _, err := f.db.Tenant(storetest.Acme).Sync(t.Context(), declared); err != nil {
+		t.Fatal(err)
+	}
+	sent := func(id int, data, more string) string {
+		return fmt.Sprintf(`{"id":%d,"company_id":1001,"form_data":%s,"form_url":"https://www.acme.example/contact","submitted_at":%q%s}`, id, data, time.Now().Format(time.RFC3339), more)
+	}
+	const data = `{"your-name":"Kim Lee","Rückruf":"(310) 555-0123","Email":"not an address","zip":55901,"rooms":["kitchen"]}`
+	first := f.tell(told{"form-submission", sent(1, data, "")})
+	r := f.request(first.RequestID)
+	want := &store.Request{
+		TenantID: "acme", RequestID: first.RequestID, OfficeID: r.OfficeID, Source: store.SourceCallRail, CommunicationMode: store.ModeForm,
+		Status: store.StatusReceived, CustomerName: "Kim Lee", CustomerPhone: "+13105550123", PostalCode: "55901",
+	}
+	if diff := cmp.Diff(want, r, cmpopts.IgnoreFields(store.Request{}, "Payload", "ReceivedAt", "UpdatedAt")); diff != "" || r.OfficeID == "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, s := range []struct {
+		name string
+		told
+		begun []string
+	}{
+		{"scored", told{"", sent(1, data, `,"score":5`)}, nil},
+		{"corrected", told{"form-submission", sent(1, `{"your-name":"Kim Lee","message":"A new roof"}`, `,"score":5`)}, []string{"ai-analysis/1"}},
+		{"without_data", told{"form-submission", sent(2, "null", "")}, []string{"ai-analysis/0"}},
+		{"of_another_shape", told{"form-submission", sent(3, `["x"]`, "")}, []string{"ai-analysis/0"}},
+		{"written_as_a_string", told{"form-submission", sent(4, strconv.Quote(data), "")}, []string{"ai-analysis/0"}},
+	} {
+		f.drain(first.RequestID)
+		got := f.tell(s.told)
+		if diff := cmp.Diff(s.begun, f.begun(got.RequestID)); diff != "" {
+			t.Errorf("%s: stages (-want +got)\n%s", s.name, diff)
+		}
+		if r := f.request(got.RequestID); s.name == "written_as_a_string" && r.CustomerName != "Kim Lee" {
+			t.Errorf("%s: %+v", s.name, r)
+		}
+	}
+	if requests, events, _ := f.rows(); requests != 4 || events != 6 {
+		t.Errorf("%d requests and %d events, want 4 and 6", requests, events)
 	}
 }
 

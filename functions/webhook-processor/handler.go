@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/keyring"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/problem"
@@ -67,6 +68,12 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var lets intake.Config
+	if event.Kind == callrail.FormSubmission {
+		if lets, err = h.db.Directory().Intake(ctx, office.TenantID); err != nil {
+			return err
+		}
+	}
 	// CallRail's events have no ids: what is the same to the byte is one event.
 	id := store.EventID(office.TenantID, store.SourceCallRail, string(event.Kind), string(body))
 	requestID, mode := subject(office.TenantID, event)
@@ -77,7 +84,7 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
 		CallID:     event.CallID,
 		Payload:    body,
 		OccurredAt: event.Timestamp,
-	}, fold(office))
+	}, fold(office, lets))
 }
 
 // authenticate returns the office that the event belongs to, once its

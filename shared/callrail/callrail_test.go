@@ -90,10 +90,16 @@ func TestParse(t *testing.T) {
 			body: `{"resource_id":"MSG6","agent":"Kim","source_number":"+15550100400","destination_number":"+15550100300","content":"hello","company_resource_id":"COM9"}`,
 			want: &Event{Kind: TextSent, ConversationID: "MSG6", CompanyResourceID: "COM9"},
 		},
-		"unusable_fields":    {body: `{"id":1,"company_id":2,"duration":"-1e99","timestamp":"yesterday","customer_name":{"a":1},"recording":[]}`, want: &Event{Kind: PostCall, CallID: "1", CompanyID: "2"}},
-		"case_matters":       {body: `{"id":1,"company_id":2,"Tenant_ID":"acme"}`, want: &Event{Kind: PreCall, CallID: "1", CompanyID: "2"}},
-		"no_ids":             {body: `{}`, wantErr: "id is missing\ncompany_id is missing"},
-		"platform_no_ids":    {body: `{"tenant_id":"acme"}`, wantErr: "call_id is missing\ncallrail_company_id is missing"},
+		"unusable_fields": {body: `{"id":1,"company_id":2,"duration":"-1e99","timestamp":"yesterday","customer_name":{"a":1},"recording":[]}`, want: &Event{Kind: PostCall, CallID: "1", CompanyID: "2"}},
+		"case_matters":    {body: `{"id":1,"company_id":2,"Tenant_ID":"acme"}`, want: &Event{Kind: PreCall, CallID: "1", CompanyID: "2"}},
+		"no_ids":          {body: `{}`, wantErr: "id is missing\ncompany_id is missing"},
+		"platform_no_ids": {body: `{"tenant_id":"acme"}`, wantErr: "call_id is missing\ncallrail_company_id is missing"},
+		"form": {
+			body: `{"id":31,"resource_id":"FRM31","company_id":9,"form_data":{"your-name":"Kim"},"submitted_at":"2026-03-04T10:20:30-05:00"}`,
+			want: &Event{Kind: FormSubmission, FormID: "FRM31", CompanyID: "9", Timestamp: at},
+		},
+		"form_without_data":  {kind: FormSubmission, body: `{"id":31,"company_id":9,"form_data":null}`, want: &Event{Kind: FormSubmission, FormID: "31", CompanyID: "9"}},
+		"form_no_ids":        {kind: FormSubmission, body: `{"form_data":{}}`, wantErr: "id is missing\ncompany_id is missing"},
 		"text_no_ids":        {kind: TextReceived, body: `{}`, wantErr: "conversation_id is missing\ncompany_id is missing"},
 		"hostile_id":         {body: `{"id":"../../etc","company_id":2}`, wantErr: "id is not an id"},
 		"long_id":            {body: `{"id":"` + strings.Repeat("1", 51) + `","company_id":2}`, wantErr: "id is not an id"},
@@ -134,6 +140,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("", []byte(`{"tenant_id":"acme","call_id":"CAL5","callrail_company_id":"12345","duration":"180"}`))
 	f.Add("", []byte(`{"id":1e3,"company_id":null,"company_resource_id":"COM"}`))
 	f.Add("text-received", []byte(`{"id":5,"source_number":"+1","destination_number":"+2","company_id":3,"media_urls":["https://m"]}`))
+	f.Add("form-submission", []byte(`{"id":5,"company_id":3,"form_data":{"a":["b"]},"submitted_at":"2026-03-04T10:20:30-05:00"}`))
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		e, err := Parse(Kind(kind), body)
 		if err != nil {
@@ -142,7 +149,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		id := e.CallID + e.ConversationID
+		id := e.CallID + e.ConversationID + e.FormID
 		if !identifier.MatchString(id) || e.CompanyID == "" && e.CompanyResourceID == "" ||
 			e.CompanyID != "" && !identifier.MatchString(e.CompanyID) {
 			t.Errorf("%+v", e)
@@ -150,6 +157,12 @@ func FuzzParse(f *testing.F) {
 		if e.Kind.IsText() {
 			if c, err := FoldTexts([]Event{*e, *e}); err != nil || len(c.Messages) != 1 {
 				t.Errorf("%+v, %v", c, err)
+			}
+			return
+		}
+		if e.Kind == FormSubmission {
+			if f, err := FoldForm([]Event{*e, *e}); err != nil || !SameForm(f.Payload, body) {
+				t.Errorf("%+v, %v", f, err)
 			}
 			return
 		}

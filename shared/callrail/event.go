@@ -32,10 +32,11 @@ const (
 	OutboundModified Kind = "outbound-call-modified"
 	TextReceived     Kind = "text-received" // by one of the company's numbers
 	TextSent         Kind = "text-sent"     // from one of them
+	FormSubmission   Kind = "form-submission"
 )
 
 // Kinds lists every kind.
-var Kinds = []Kind{PreCall, RoutingComplete, PostCall, CallModified, OutboundPostCall, OutboundModified, TextReceived, TextSent}
+var Kinds = []Kind{PreCall, RoutingComplete, PostCall, CallModified, OutboundPostCall, OutboundModified, TextReceived, TextSent, FormSubmission}
 
 // IsText tells a text message from a call.
 func (k Kind) IsText() bool { return k == TextReceived || k == TextSent }
@@ -60,8 +61,9 @@ func (k Kind) phase() int {
 type Event struct {
 	Kind              Kind
 	TenantID          string // named by the platform's own payload only
-	CallID            string // of the call; "" for a text message
-	ConversationID    string // that a text message is part of; "" for a call
+	CallID            string // of the call; "" for anything else
+	ConversationID    string // that a text message is part of; "" for anything else
+	FormID            string // of a form's submission
 	CompanyID         string
 	CompanyResourceID string
 	Timestamp         time.Time // by its sender, for a call when that began; zero if the payload does not say
@@ -88,7 +90,7 @@ func Parse(kind Kind, body []byte) (*Event, error) {
 		TenantID:          fields.text("tenant_id"),
 		CompanyID:         fields.text("company_id"),
 		CompanyResourceID: fields.text("company_resource_id"),
-		Timestamp:         fields.time("timestamp", "start_time"),
+		Timestamp:         fields.time("timestamp", "start_time", "submitted_at"),
 		Body:              body,
 	}
 	if e.Kind == "" {
@@ -106,6 +108,9 @@ func Parse(kind Kind, body []byte) (*Event, error) {
 		// A message outside of any conversation is one of its own.
 		e.ConversationID = fields.text("conversation_id", "resource_id", "id")
 		subject = id{"conversation_id", e.ConversationID, true}
+	case e.Kind == FormSubmission:
+		e.FormID = fields.text("resource_id", "id")
+		subject = id{"id", e.FormID, true}
 	case e.TenantID != "":
 		e.CallID, e.CompanyID, e.CompanyResourceID = fields.text("call_id"), fields.text("callrail_company_id"), ""
 		subject, company = id{"call_id", e.CallID, true}, id{"callrail_company_id", e.CompanyID, true}
@@ -142,6 +147,8 @@ func kindOf(fields object) Kind {
 	_, modified := fields["changes"]
 	outbound := fields.outbound()
 	switch {
+	case has("form_data"):
+		return FormSubmission
 	case has("source_number") && has("destination_number"):
 		if has("agent") {
 			return TextSent

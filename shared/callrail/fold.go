@@ -33,13 +33,40 @@ func (c *Call) HasRecording() bool {
 	return c.RecordingURL != "" || c.Duration > 0 && !c.Unanswered
 }
 
-// FoldCall makes a call of its events. The result is the same whatever their
+// FoldCall makes a call of its events, see merge.
+func FoldCall(events []Event) (*Call, error) {
+	all, err := merge(events)
+	if err != nil {
+		return nil, err
+	}
+	ended := slices.ContainsFunc(events, func(e Event) bool { return e.Kind.phase() >= PostCall.phase() })
+	payload, err := json.Marshal(all)
+	if err != nil {
+		return nil, fmt.Errorf("merged payload: %w", err)
+	}
+	c := &Call{
+		CustomerName:  all.text("customer_name", "callername"),
+		CustomerPhone: all.text("caller_id", "customer_phone_number", "callernum"),
+		RecordingURL:  all.text("recording_url", "recording"),
+		Duration:      all.seconds("duration"),
+		Ended:         ended,
+		Outbound:      all.outbound(),
+		Payload:       payload,
+	}
+	if answered, ok := all.flag("answered"); ok && !answered {
+		voicemail, _ := all.flag("voicemail")
+		c.Unanswered = !voicemail
+	}
+	return c, nil
+}
+
+// merge makes one payload of events. The result is the same whatever their
 // order and however often each is among them: a field has the value of the last
 // event, by order, that gives it one. Events are in the order of their phase
 // (ringing, over, modified), then of their timestamps. CallRail's modifications
 // need not carry the time of the change, so of two with one timestamp that with
 // more fields filled counts, and after that their text decides.
-func FoldCall(events []Event) (*Call, error) {
+func merge(events []Event) (object, error) {
 	type layer struct {
 		Event
 		fields object
@@ -67,9 +94,8 @@ func FoldCall(events []Event) (*Call, error) {
 			strings.Compare(a.text, b.text),
 		)
 	})
-	all, ended := object{}, false
+	all := object{}
 	for _, l := range layers {
-		ended = ended || l.Kind.phase() >= PostCall.phase()
 		for name, value := range l.fields {
 			// Something known is not forgotten for a field that is empty.
 			if _, ok := all[name]; !ok || l.fields.filled(name) {
@@ -77,24 +103,7 @@ func FoldCall(events []Event) (*Call, error) {
 			}
 		}
 	}
-	payload, err := json.Marshal(all)
-	if err != nil {
-		return nil, fmt.Errorf("merged payload: %w", err)
-	}
-	c := &Call{
-		CustomerName:  all.text("customer_name", "callername"),
-		CustomerPhone: all.text("caller_id", "customer_phone_number", "callernum"),
-		RecordingURL:  all.text("recording_url", "recording"),
-		Duration:      all.seconds("duration"),
-		Ended:         ended,
-		Outbound:      all.outbound(),
-		Payload:       payload,
-	}
-	if answered, ok := all.flag("answered"); ok && !answered {
-		voicemail, _ := all.flag("voicemail")
-		c.Unanswered = !voicemail
-	}
-	return c, nil
+	return all, nil
 }
 
 // filled tells a field that says something.

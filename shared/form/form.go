@@ -163,15 +163,42 @@ func unwrap(all []string) any {
 	return list
 }
 
+// Contact is whom a form is from.
+type Contact struct {
+	Name       string
+	Phone      string // E.164 where it can be written so, else as it was sent
+	Email      string
+	PostalCode string
+}
+
+// ReadContact reads whom fields are from, by the tenant's names and those that
+// are known everywhere. It is for fields that nobody is there to correct: what
+// is not what its name says is left out.
+func ReadContact(fields map[string]any, cfg intake.Config) Contact {
+	c := newReader(fields).contact(cfg)
+	c.Email, _ = contact.Email(c.Email)
+	c.Phone, _ = phoneOf(c.Phone)
+	return c
+}
+
+// phoneOf writes a telephone number as E.164 where that can be done; false if
+// it is none.
+func phoneOf(sent string) (string, bool) {
+	if e164, err := contact.E164(sent); err == nil {
+		return e164, true
+	}
+	if sent != "" && len(digit.FindAllString(sent, -1)) < 7 {
+		return "", false
+	}
+	return sent, true
+}
+
 // Form is what a form says.
 type Form struct {
 	TenantID, OfficeID string
-	Name               string
-	Phone              string // E.164 where it can be written so, else as it was sent
-	Email              string
-	PostalCode         string
-	Address            string
-	Message            string
+	Contact
+	Address string
+	Message string
 
 	IdempotencyKey string // "" if the form carries none
 	Redirect       string // "" if the form asks for none
@@ -211,26 +238,15 @@ func ValidIdempotencyKey(key string) bool { return idempotencyKey.MatchString(ke
 // that is wrong with it, and may be shown to its sender.
 func (raw *Raw) Interpret(cfg intake.Config) (*Form, error) {
 	cfg = cfg.WithDefaults()
-	r := &reader{fields: raw.Fields, names: map[string]string{}}
-	for _, name := range slices.Sorted(maps.Keys(raw.Fields)) {
-		if normal := normalName(name); r.names[normal] == "" {
-			r.names[normal] = name
-		}
-	}
+	r := newReader(raw.Fields)
 	f := &Form{
 		TenantID:       raw.TenantID,
 		OfficeID:       r.text(maxName, officeField),
 		IdempotencyKey: r.text(maxName*2, idempotencyField),
 		Redirect:       r.text(2000, redirectField),
-		Name:           r.field(cfg, intake.Name, maxName),
-		Phone:          r.field(cfg, intake.Phone, maxPhone),
-		Email:          r.field(cfg, intake.Email, maxEmail),
-		PostalCode:     r.field(cfg, intake.Zip, maxPostal),
+		Contact:        r.contact(cfg),
 		Address:        r.field(cfg, intake.Address, maxAddress),
 		Message:        r.field(cfg, intake.Message, maxMessage),
-	}
-	if f.Name == "" {
-		f.Name = strings.TrimSpace(r.text(maxName/2, firstNames...) + " " + r.text(maxName/2, lastNames...))
 	}
 	f.Signals = r.signals(cfg)
 	f.Fields = raw.content(cfg)
@@ -253,13 +269,11 @@ func (raw *Raw) Interpret(cfg intake.Config) (*Form, error) {
 		}
 		f.Email = email
 	}
-	if f.Phone != "" {
-		if e164, err := contact.E164(f.Phone); err == nil {
-			f.Phone = e164
-		} else if len(digit.FindAllString(f.Phone, -1)) < 7 {
-			r.fail("phone is not a telephone number")
-		}
+	phone, ok := phoneOf(f.Phone)
+	if !ok {
+		r.fail("phone is not a telephone number")
 	}
+	f.Phone = phone
 	if len(r.errs) == 0 && f.Phone == "" && f.Email == "" && f.Message == "" && len(raw.Files) == 0 {
 		r.fail("one of phone, email and message is needed")
 	}
@@ -271,6 +285,30 @@ type reader struct {
 	fields map[string]any
 	names  map[string]string // normal name to the one that was sent
 	errs   []error
+}
+
+func newReader(fields map[string]any) *reader {
+	r := &reader{fields: fields, names: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if normal := normalName(name); r.names[normal] == "" {
+			r.names[normal] = name
+		}
+	}
+	return r
+}
+
+// contact reads whom the form is from, as it was sent.
+func (r *reader) contact(cfg intake.Config) Contact {
+	c := Contact{
+		Name:       r.field(cfg, intake.Name, maxName),
+		Phone:      r.field(cfg, intake.Phone, maxPhone),
+		Email:      r.field(cfg, intake.Email, maxEmail),
+		PostalCode: r.field(cfg, intake.Zip, maxPostal),
+	}
+	if c.Name == "" {
+		c.Name = strings.TrimSpace(r.text(maxName/2, firstNames...) + " " + r.text(maxName/2, lastNames...))
+	}
+	return c
 }
 
 func (r *reader) fail(format string, args ...any) {

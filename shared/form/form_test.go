@@ -25,16 +25,16 @@ func TestInterpret(t *testing.T) {
 		wantErr     string
 	}{
 		"json": {intake.Config{}, jsonType, `{"tenant_id":"acme","office_id":"south","full_name":" Kim ","Email-Address":"Kim@Example.com","zip":90210,"message":"x","budget":{"max":4}}`, &Form{
-			TenantID: "acme", OfficeID: "south", Name: "Kim", Email: "kim@example.com", PostalCode: "90210", Message: "x",
+			TenantID: "acme", OfficeID: "south", Contact: Contact{Name: "Kim", Email: "kim@example.com", PostalCode: "90210"}, Message: "x",
 		}, ""},
 		"encoded": {intake.Config{}, "application/x-www-form-urlencoded", "tenant_id=acme&mobile=310.555.0123&first+name=Kim&surname=Lee&street=Main+St+1", &Form{
-			TenantID: "acme", Name: "Kim Lee", Phone: "+13105550123", Address: "Main St 1",
+			TenantID: "acme", Contact: Contact{Name: "Kim Lee", Phone: "+13105550123"}, Address: "Main St 1",
 		}, ""},
 		"aliases_go_first": {aliases, jsonType, `{"tenant_id":"acme","phone":"310 555 0100","Ruf":"310 555 0123","wo":"Here"}`, &Form{
-			TenantID: "acme", Phone: "+13105550123", Address: "Here",
+			TenantID: "acme", Contact: Contact{Phone: "+13105550123"}, Address: "Here",
 		}, ""},
-		"number_as_number":      {intake.Config{}, jsonType, `{"tenant_id":"acme","phone":13105550123}`, &Form{TenantID: "acme", Phone: "+13105550123"}, ""},
-		"extension_is_kept":     {intake.Config{}, jsonType, `{"tenant_id":"acme","phone":"310 555 0123 x4"}`, &Form{TenantID: "acme", Phone: "310 555 0123 x4"}, ""},
+		"number_as_number":      {intake.Config{}, jsonType, `{"tenant_id":"acme","phone":13105550123}`, &Form{TenantID: "acme", Contact: Contact{Phone: "+13105550123"}}, ""},
+		"extension_is_kept":     {intake.Config{}, jsonType, `{"tenant_id":"acme","phone":"310 555 0123 x4"}`, &Form{TenantID: "acme", Contact: Contact{Phone: "310 555 0123 x4"}}, ""},
 		"trap_and_haste":        {aliases, jsonType, `{"tenant_id":"acme","message":"x","trap":"y","_elapsed_ms":"1200"}`, &Form{TenantID: "acme", Message: "x", Signals: []string{"a field that people do not see was filled in", "it was filled in within 1.2s"}}, ""},
 		"no_haste":              {aliases, jsonType, `{"tenant_id":"acme","message":"x","_elapsed_ms":5000}`, &Form{TenantID: "acme", Message: "x"}, ""},
 		"elapsed_nonsense":      {aliases, jsonType, `{"tenant_id":"acme","message":"x","_elapsed_ms":"NaN"}`, &Form{TenantID: "acme", Message: "x", Signals: []string{"how long the form took to fill in is no number"}}, ""},

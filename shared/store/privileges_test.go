@@ -327,11 +327,13 @@ func (d *driver) works(recording *store.Recording, next topology.Stage, effects 
 // services are all that have a role. What one of them calls is in calls and in
 // drive; a grant for what is new goes into a new file of ddl.
 var services = []service{
-	{topology.WebhookProcessor, []string{"OfficeByCompany", "Offices", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
+	{topology.WebhookProcessor, []string{"OfficeByCompany", "Offices", "Intake", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
 		d.accepts(func() {
 			_, err := d.db.Directory().OfficeByCompany(d.Context(), store.Company{TenantID: storetest.Acme, ID: "1001", ResourceID: "COM1001"})
 			d.must(err)
 			_, err = d.db.Directory().Offices(d.Context(), storetest.Acme)
+			d.must(err)
+			_, err = d.db.Directory().Intake(d.Context(), storetest.Acme)
 			d.must(err)
 		})
 	}},
