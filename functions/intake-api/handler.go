@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,13 +24,16 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
-// acceptTimeout bounds everything before the answer.
+// acceptTimeout bounds everything between the form's last byte and the answer.
 const acceptTimeout = 8 * time.Second
 
 type handler struct {
 	db       *store.DB
 	enqueuer *pipeline.Enqueuer
 	guard    *publicapi.Guard
+
+	documents *documents
+	maxFields int64 // bytes of a form but for its files
 }
 
 func (h *handler) mount(r chi.Router) {
@@ -38,15 +42,26 @@ func (h *handler) mount(r chi.Router) {
 }
 
 // form handles POST /api/v1/forms: 202 for a new form, 200 for one whose
-// Idempotency-Key is known, 422 for a key that was used for another form. A
-// form without script that asks to be sent on is answered 303.
+// Idempotency-Key is known, 422 for a key that was used for another form or for
+// other files. Files are stored before the answer. A form without script that asks to be sent on is answered 303.
 func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
-	defer cancel()
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && media == "multipart/form-data" {
+		waitCtx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+		defer cancel()
+		release, err := h.documents.admit(waitCtx)
+		if err != nil {
+			return err
+		}
+		defer release()
+	} else {
+		r.Body = http.MaxBytesReader(w, r.Body, h.maxFields)
+	}
 	body, err := service.ReadBody(r)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+	defer cancel()
 	raw, err := form.Read(r.Header.Get("Content-Type"), body)
 	switch {
 	case errors.Is(err, form.ErrMediaType):
@@ -70,14 +85,26 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem.New(problem.Unprocessable, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	if len(raw.Files) > 0 {
-		return problem.New(problem.UnsupportedMedia, "files are not accepted here")
+	attachments, err := h.documents.check(raw.Files)
+	if err != nil {
+		return err
+	}
+	fields := int64(len(body))
+	for _, a := range attachments {
+		fields -= int64(a.Size)
+	}
+	if fields > h.maxFields {
+		return problem.New(problem.TooLarge, fmt.Sprintf("at most %d bytes are accepted beside files", h.maxFields))
 	}
 	if err := h.office(ctx, f); err != nil {
 		return err
 	}
 	requestID, err := requestID(r, f)
 	if err != nil {
+		return err
+	}
+	f.Attachments = attachments
+	if err := h.keep(ctx, f, requestID, raw.Files); err != nil {
 		return err
 	}
 	payload, err := f.Payload(r.Header.Get("Origin"))
@@ -99,6 +126,23 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 		PostalCode:        f.PostalCode,
 		Payload:           payload,
 	}, topology.AIAnalysis)
+}
+
+// keep stores the form's files. They are safe before their form is, so a form
+// that is known has all of its files, and nothing is stored for it: neither
+// what is there, nor what came with a form that is about to be refused.
+func (h *handler) keep(ctx context.Context, f *form.Form, requestID string, files []form.File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	h.documents.name(f.Attachments, f.TenantID, requestID)
+	switch _, err := h.db.Tenant(f.TenantID).Request(ctx, requestID); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	return h.documents.store(ctx, files, f.Attachments)
 }
 
 // requestID is derived from the form's key, where it has one in its header or

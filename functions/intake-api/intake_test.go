@@ -30,6 +30,7 @@ func TestForms(t *testing.T) {
 	}
 	s := service.New(service.Config{MaxBodyBytes: 64 << 10}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err := setup(t.Context(), config{
+		Config:     service.Config{MaxBodyBytes: 64 << 10},
 		Store:      storeConfig,
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},

@@ -23,6 +23,7 @@ func TestLog(t *testing.T) {
 	_, storeConfig := storetest.OpenConfig(t)
 	s := service.New(service.Config{MaxBodyBytes: 64 << 10}, slog.Default())
 	if err := setup(t.Context(), config{
+		Config:     service.Config{MaxBodyBytes: 64 << 10},
 		Store:      storeConfig,
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},

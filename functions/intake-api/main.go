@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
@@ -19,6 +20,19 @@ type config struct {
 	Tasks      pipeline.TasksConfig
 	AIAnalysis pipeline.AIAnalysisTarget
 	Public     publicapi.Config
+
+	Bucket          string `env:"DOCUMENT_STORAGE_BUCKET,required,notEmpty"`
+	StorageEndpoint string `env:"STORAGE_ENDPOINT"`
+	// MaxAttachmentBytes is how much of MAX_BODY_BYTES is for a form's files.
+	MaxAttachmentBytes int64 `env:"MAX_ATTACHMENT_BYTES" envDefault:"0"`
+}
+
+// Validate reports every value out of range.
+func (c config) Validate() error {
+	if c.MaxAttachmentBytes < 0 || c.MaxAttachmentBytes >= c.MaxBodyBytes {
+		return errors.New("MAX_ATTACHMENT_BYTES must be at least 0 and below MAX_BODY_BYTES")
+	}
+	return nil
 }
 
 func main() { service.Main(topology.IntakeAPI, setup) }
@@ -36,10 +50,21 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	}
 	s.OnClose("cloud tasks", tasks.Close)
 
+	objects, err := gcp.Storage(ctx, cfg.StorageEndpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("storage", objects.Close)
+
 	h := &handler{
-		db:       db,
-		enqueuer: pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AIAnalysis.Target()),
-		guard:    publicapi.NewGuard(cfg.Public, nil),
+		documents: &documents{
+			bucket: objects.Bucket(cfg.Bucket), id: cfg.Bucket, limit: cfg.MaxAttachmentBytes,
+			slots: make(chan struct{}, uploadsAtOnce),
+		},
+		maxFields: cfg.MaxBodyBytes - cfg.MaxAttachmentBytes,
+		db:        db,
+		enqueuer:  pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AIAnalysis.Target()),
+		guard:     publicapi.NewGuard(cfg.Public, nil),
 	}
 	h.mount(s.Router)
 	return nil

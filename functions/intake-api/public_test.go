@@ -42,6 +42,7 @@ func newFixture(t *testing.T, lets intake.Config) *fixture {
 	}
 	s := service.New(service.Config{MaxBodyBytes: 64 << 10}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err := setup(t.Context(), config{
+		Config:     service.Config{MaxBodyBytes: 64 << 10},
 		Store:      storeConfig,
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},

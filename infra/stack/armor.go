@@ -65,7 +65,7 @@ func (c EdgeConfig) rules(limits LimitsConfig) (compute.SecurityPolicyRuleTypeAr
 		return nil, err
 	}
 	webhooks := matches("request.path", public.webhooks...)
-	body := max(c.MaxBodyBytes, limits.MaxBodyBytes)
+	body := max(c.MaxBodyBytes, limits.largestBody())
 	rules := compute.SecurityPolicyRuleTypeArray{
 		deny(hostRule, 404, "Only the hosts of this platform", hostExpression(c.Domains)),
 		deny(methodRule, 403, "Only the methods of the public interface", "!"+matches("request.method", public.methods...)),

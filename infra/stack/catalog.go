@@ -33,6 +33,7 @@ type workload struct {
 	secrets        []string         // ids of secrets it reads
 	secretPrefixes []string         // prefixes of tenants' secrets it reads
 	audioRoles     []string         // on the audio bucket
+	documentRoles  []string         // on the bucket of documents
 	configRoles    []string         // on the bucket of the tenant manifest
 	instanceRoles  []string         // on the Spanner instance
 	projectRoles   []string         // on the project, for APIs without resources of their own
@@ -62,8 +63,10 @@ var catalog = []workload{
 		size:       Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
 		public:     true,
 		enqueues:   []topology.Stage{topology.AIAnalysis},
-		env:        []func(*program) env{tenantEnv, bodyEnv},
+		env:        []func(*program) env{tenantEnv, formEnv},
 		googleOnly: true,
+		// To create, and neither to read nor to overwrite: it faces the world.
+		documentRoles: []string{"roles/storage.objectCreator"},
 	},
 	{
 		name: topology.AudioProcessor,
@@ -222,6 +225,16 @@ func tenantEnv(p *program) env {
 
 func bodyEnv(p *program) env {
 	return env{topology.EnvMaxBodyBytes: pulumi.String(strconv.Itoa(p.cfg.Limits.MaxBodyBytes))}
+}
+
+// formEnv lets a form be larger than other requests by its files.
+func formEnv(p *program) env {
+	return env{
+		topology.EnvMaxBodyBytes:       pulumi.String(strconv.Itoa(p.cfg.Limits.largestBody())),
+		topology.EnvMaxAttachmentBytes: pulumi.String(strconv.Itoa(p.cfg.Limits.MaxAttachmentBytes)),
+		topology.EnvDocumentBucket:     p.documents.Name,
+		topology.EnvStorageEndpoint:    pulumi.String(p.cfg.Endpoints.Storage),
+	}
 }
 
 func secretEnv(p *program) env {

@@ -39,6 +39,7 @@ type Config struct {
 
 	Spanner   SpannerConfig                  `json:"spanner"`
 	Audio     AudioConfig                    `json:"audio"`
+	Documents DocumentsConfig                `json:"documents"`
 	Exports   ExportsConfig                  `json:"exports"`
 	Audit     AuditConfig                    `json:"audit"`
 	Backup    BackupConfig                   `json:"backup"`
@@ -147,8 +148,28 @@ type WebhookConfig struct {
 
 // LimitsConfig bounds what the handlers accept.
 type LimitsConfig struct {
-	MaxBodyBytes      int `json:"maxBodyBytes"`
-	MaxRecordingBytes int `json:"maxRecordingBytes"`
+	MaxBodyBytes       int `json:"maxBodyBytes"`       // of a request, but for a form's files
+	MaxAttachmentBytes int `json:"maxAttachmentBytes"` // of all files of a form together; 0 = none are taken
+	MaxRecordingBytes  int `json:"maxRecordingBytes"`
+}
+
+// gatewayBody is the largest body that API Gateway lets through, 32 MB
+// (docs.cloud.google.com/api-gateway/docs/quotas, read 2026-11-22).
+const gatewayBody = 32 << 20
+
+// largestBody is that of a form with files.
+func (l LimitsConfig) largestBody() int { return l.MaxBodyBytes + l.MaxAttachmentBytes }
+
+func (l LimitsConfig) validate(errs *problems) {
+	const path = "ingestion:limits"
+	if l.MaxBodyBytes < 1<<10 || l.MaxBodyBytes > gatewayBody {
+		errs.add(path+".maxBodyBytes", "must be 1024 to %d", gatewayBody)
+	} else if l.MaxAttachmentBytes < 0 || l.largestBody() > gatewayBody {
+		errs.add(path+".maxAttachmentBytes", "must be 0 to %d, so that a form with its files passes API Gateway", gatewayBody-l.MaxBodyBytes)
+	}
+	if l.MaxRecordingBytes < 1<<20 {
+		errs.add(path+".maxRecordingBytes", "must be at least %d", 1<<20)
+	}
 }
 
 // SpeechConfig selects Speech-to-Text's model.
@@ -221,11 +242,12 @@ func defaults() *Config {
 		MaxAttempts: 100, MinBackoff: seconds(5), MaxBackoff: seconds(300), MaxDoublings: 6,
 	}
 	c := &Config{
-		Protect: true,
-		Spanner: SpannerConfig{Database: "agent_platform", VersionDays: 7, ProcessingUnits: 100, DatabaseRoles: true},
-		Audio:   AudioConfig{NearlineDays: 30, ColdlineDays: 180, SoftDeleteDays: 7},
-		Exports: ExportsConfig{DeleteDays: 30},
-		Audit:   AuditConfig{RetentionDays: 400, ColdlineDays: 90},
+		Protect:   true,
+		Spanner:   SpannerConfig{Database: "agent_platform", VersionDays: 7, ProcessingUnits: 100, DatabaseRoles: true},
+		Audio:     AudioConfig{NearlineDays: 30, ColdlineDays: 180, SoftDeleteDays: 7},
+		Documents: DocumentsConfig{NearlineDays: 30, SoftDeleteDays: 7},
+		Exports:   ExportsConfig{DeleteDays: 30},
+		Audit:     AuditConfig{RetentionDays: 400, ColdlineDays: 90},
 		Keys: KeysConfig{
 			Ring: app, Rotation: seconds(90 * 24 * 3600), ProtectionLevel: "SOFTWARE", DestroyAfter: seconds(30 * 24 * 3600), Protect: true,
 		},
@@ -241,7 +263,7 @@ func defaults() *Config {
 		Budget:    BudgetConfig{Amounts: []int{4300, 8700}},
 		Edge:      defaultEdge(),
 		Network:   defaultNetwork(),
-		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxRecordingBytes: 512 << 20},
+		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxAttachmentBytes: 10 << 20, MaxRecordingBytes: 512 << 20},
 		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
 		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
 		Geocoding: GeocodingConfig{Timeout: seconds(5)},
@@ -356,6 +378,9 @@ func (c *Config) fillIn() {
 	if c.Audio.Bucket == "" && c.Project != "" {
 		c.Audio.Bucket = c.Project + "-tenant-audio-files"
 	}
+	if c.Documents.Bucket == "" && c.Project != "" {
+		c.Documents.Bucket = c.Project + "-tenant-documents"
+	}
 	if c.Exports.Bucket == "" && c.Project != "" {
 		c.Exports.Bucket = c.Project + "-" + app + "-exports"
 	}
@@ -413,6 +438,7 @@ func (c *Config) validate(errs *problems) {
 	c.Geocoding.validate(c.Services[topology.WorkflowEngine].Timeout, errs)
 	c.Monitoring.validate(errs)
 	c.Keys.validate(c, errs)
+	c.Documents.validate(errs)
 	c.Exports.validate(errs)
 	c.Deployer.validate(errs)
 	c.Organization.validate(errs)
@@ -455,13 +481,7 @@ func (c *Config) validate(errs *problems) {
 	if d := c.Delivery.GiveUpAfter; d < seconds(60) {
 		errs.add("ingestion:delivery.giveUpAfter", "must be at least 1m, not %s", d)
 	}
-	// API Gateway refuses requests above 32 MB.
-	if n := c.Limits.MaxBodyBytes; n < 1<<10 || n > 32<<20 {
-		errs.add("ingestion:limits.maxBodyBytes", "must be 1024 to %d", 32<<20)
-	}
-	if c.Limits.MaxRecordingBytes < 1<<20 {
-		errs.add("ingestion:limits.maxRecordingBytes", "must be at least %d", 1<<20)
-	}
+	c.Limits.validate(errs)
 	if c.Image.Base != "" {
 		if err := checkBase(c.Image.Base); err != nil {
 			errs.add("ingestion:image.base", "%v", err)

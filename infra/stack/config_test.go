@@ -94,9 +94,9 @@ func TestMistakes(t *testing.T) {
 		{"endpoints", set("endpoints", "", "speech", "us-speech.googleapis.com"), []string{"ingestion:endpoints.speech: must be a URL"}},
 		{"emulator", set("endpoints", "", "spannerEmulator", "localhost"), []string{"ingestion:endpoints.spannerEmulator: must be host:port"}},
 		{"log level", func(_ *testing.T, s *settings) { s.set("ingestion:logLevel", "loud") }, []string{"ingestion:logLevel: must be"}},
-		{"protection", func(_ *testing.T, s *settings) { s.set("ingestion:protect", "yes") }, []string{"ingestion:protect: must be true or false", "ingestion:audio.forceDestroy: must be false"}},
+		{"protection", func(_ *testing.T, s *settings) { s.set("ingestion:protect", "yes") }, []string{"ingestion:protect: must be true or false", "ingestion:audio.forceDestroy: must be false", "ingestion:documents.forceDestroy: must be false"}},
 		{"recordings of a stack that is not disposable", func(_ *testing.T, s *settings) { s.set("ingestion:protect", true) },
-			[]string{"ingestion:audio.forceDestroy: must be false, unless ingestion:protect"}},
+			[]string{"ingestion:audio.forceDestroy: must be false, unless ingestion:protect", "ingestion:documents.forceDestroy: must be false"}},
 		{"duration", func(_ *testing.T, s *settings) { s.set("ingestion:tenantCacheTtl", "5") },
 			[]string{"ingestion:tenantCacheTtl: must be a duration"}},
 		{"not an object", func(_ *testing.T, s *settings) { s.set("ingestion:spanner", "x") },
@@ -240,6 +240,12 @@ func TestMistakes(t *testing.T) {
 			s.set("ingestion:rollout", map[string]any{"percent": 100, "serving": map[string]any{
 				"tenant-sync": "tenant-sync-1", "intake-api": "ai-analyzer-00001-abc"}})
 		}, []string{"ingestion:rollout.serving.intake-api: must be a revision of the service", "ingestion:rollout.serving.tenant-sync: no such service", "ingestion:rollout.percent: must be 0 to 99"}},
+		{"documents", func(_ *testing.T, s *settings) {
+			s.set("ingestion:documents", map[string]any{"nearlineDays": -1, "deleteDays": -1, "softDeleteDays": 1, "forceDestroy": true})
+		}, []string{
+			"ingestion:documents.softDeleteDays: must be 0 or 7 to 90", "ingestion:documents.nearlineDays: must be at least 0", "ingestion:documents.deleteDays: must be at least 0",
+		}},
+		{"attachments above the gateway's limit", set("limits", "", "maxAttachmentBytes", 32<<20), []string{"ingestion:limits.maxAttachmentBytes: must be 0 to 32505856"}},
 		{"exports", set("exports", "", "deleteDays", 0), []string{"ingestion:exports.deleteDays: must be at least 1"}},
 		{"audit", set("audit", "", "coldlineDays", 500), []string{"ingestion:audit.coldlineDays: must be 1 or more and less than"}},
 		{"speech location", set("speech", "", "location", "us-central1"),

@@ -16,7 +16,7 @@ type EdgeConfig struct {
 	// somebody points each domain at the output edgeAddress.
 	DNSZone string `json:"dnsZone"`
 
-	MaxBodyBytes       int               `json:"maxBodyBytes"` // by Content-Length; 0 = limits.maxBodyBytes
+	MaxBodyBytes       int               `json:"maxBodyBytes"` // by Content-Length; 0 = limits.maxBodyBytes and maxAttachmentBytes together
 	RateLimit          RateLimitConfig   `json:"rateLimit"`
 	Webhook            EdgeWebhookConfig `json:"webhook"`
 	WAF                WAFConfig         `json:"waf"`
@@ -114,8 +114,8 @@ func (c EdgeConfig) validate(limits LimitsConfig, errs *problems) {
 	if c.DNSZone != "" && !zoneName.MatchString(c.DNSZone) {
 		errs.add(path+".dnsZone", "must be the name of a Cloud DNS zone, which is not its domain, not %q", c.DNSZone)
 	}
-	if c.MaxBodyBytes != 0 && c.MaxBodyBytes < limits.MaxBodyBytes {
-		errs.add(path+".maxBodyBytes", "must be 0 or at least limits.maxBodyBytes (%d), not %d", limits.MaxBodyBytes, c.MaxBodyBytes)
+	if c.MaxBodyBytes != 0 && c.MaxBodyBytes < limits.largestBody() {
+		errs.add(path+".maxBodyBytes", "must be 0 or at least limits.maxBodyBytes and limits.maxAttachmentBytes together (%d), not %d", limits.largestBody(), c.MaxBodyBytes)
 	}
 	if c.LogSampleRate < 0 || c.LogSampleRate > 1 {
 		errs.add(path+".logSampleRate", "must be 0 to 1, not %v", c.LogSampleRate)

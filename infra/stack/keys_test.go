@@ -102,8 +102,8 @@ func TestDataHasLocks(t *testing.T) {
 // lifecycle, and no default hold that would keep every object for ever.
 func TestBucketsAreSetUpAlike(t *testing.T) {
 	buckets := mustRun(t, everything(t)).only("gcp:storage/bucket:Bucket")
-	if len(buckets) != 4 {
-		t.Errorf("%d buckets, want audio, config, exports and access-logs", len(buckets))
+	if len(buckets) != 5 {
+		t.Errorf("%d buckets, want audio, config, documents, exports and access-logs", len(buckets))
 	}
 	for _, r := range buckets {
 		for path, want := range map[string]any{

@@ -12,6 +12,7 @@ func (c *Config) validateProtection(errs *problems) {
 		want string
 	}{
 		{"ingestion:audio.forceDestroy", c.Audio.ForceDestroy, "false"},
+		{"ingestion:documents.forceDestroy", c.Documents.ForceDestroy, "false"},
 		{"ingestion:exports.forceDestroy", c.Exports.ForceDestroy, "false"},
 		{"ingestion:audit.forceDestroy", c.Audit.ForceDestroy, "false"},
 		{"ingestion:keys.protect", !c.Keys.Protect, "true"},

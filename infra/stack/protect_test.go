@@ -60,7 +60,9 @@ func unprotected(o outcome) []string {
 func protectedStack(t *testing.T, protect bool) *settings {
 	s := deployable(t, "local")
 	s.set("ingestion:protect", protect)
-	s.edit(t, "ingestion:audio", func(audio map[string]any) { audio["forceDestroy"] = !protect })
+	for _, bucket := range []string{"ingestion:audio", "ingestion:documents"} {
+		s.edit(t, bucket, func(b map[string]any) { b["forceDestroy"] = !protect })
+	}
 	return s
 }
 

@@ -39,20 +39,21 @@ type program struct {
 	accounts map[string]*serviceaccount.Account
 	grants   map[string][]pulumi.Resource // by account: what it must hold before it can work
 
-	secrets  map[string]*secretmanager.Secret // the platform's own, by id
-	keys     map[string]encryption            // by use; empty without keys
-	registry *artifactregistry.Repository
-	images   func() (imageSet, error)
-	instance *spanner.Instance // nil if the stack uses an existing one
-	database *spanner.Database
-	audio    *storage.Bucket
-	manifest *storage.BucketObject
-	queues   map[topology.Stage]*cloudtasks.Queue
-	sync     *cloudrunv2.Job
-	services map[string]*cloudrunv2.Service
-	invokers map[string][]pulumi.Resource // by service
-	gateway  pulumi.StringOutput          // URL
-	entrance pulumi.Resource              // what comes up last: everything else is there
+	secrets   map[string]*secretmanager.Secret // the platform's own, by id
+	keys      map[string]encryption            // by use; empty without keys
+	registry  *artifactregistry.Repository
+	images    func() (imageSet, error)
+	instance  *spanner.Instance // nil if the stack uses an existing one
+	database  *spanner.Database
+	audio     *storage.Bucket
+	documents *storage.Bucket
+	manifest  *storage.BucketObject
+	queues    map[topology.Stage]*cloudtasks.Queue
+	sync      *cloudrunv2.Job
+	services  map[string]*cloudrunv2.Service
+	invokers  map[string][]pulumi.Resource // by service
+	gateway   pulumi.StringOutput          // URL
+	entrance  pulumi.Resource              // what comes up last: everything else is there
 
 	watching pulumi.ResourceOption // parent of what watches
 	metrics  []pulumi.Resource     // log-based ones

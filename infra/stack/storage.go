@@ -9,10 +9,10 @@ import (
 
 const daySeconds = 24 * 60 * 60
 
-// registerStorage makes the bucket of recordings, that of the tenant manifest
+// registerStorage makes the buckets of recordings and of documents, that of the tenant manifest
 // with the manifest in it, and those of exports and access logs.
 func (p *program) registerStorage() error {
-	for _, register := range []func() error{p.registerAudio, p.registerManifest, p.registerExports, p.registerAccessLogs} {
+	for _, register := range []func() error{p.registerAudio, p.registerDocuments, p.registerManifest, p.registerExports, p.registerAccessLogs} {
 		if err := register(); err != nil {
 			return err
 		}

@@ -204,6 +204,8 @@ type Form struct {
 	Redirect       string // "" if the form asks for none
 	// Signals say why the form looks like a robot's.
 	Signals []string
+	// Attachments are the files that came with it, once they are stored.
+	Attachments []Attachment
 	// Fields are all that was sent but for what speaks to the platform.
 	Fields map[string]any
 }
@@ -418,6 +420,9 @@ func (f *Form) Payload(origin string) (json.RawMessage, error) {
 	}
 	if len(f.Signals) > 0 {
 		added["signals"] = f.Signals
+	}
+	if len(f.Attachments) > 0 {
+		added["attachments"] = f.Attachments
 	}
 	payload := maps.Clone(f.Fields)
 	if len(added) > 0 {

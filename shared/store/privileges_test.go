@@ -337,11 +337,13 @@ var services = []service{
 			d.must(err)
 		})
 	}},
-	{topology.IntakeAPI, []string{"Intake", "Offices", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
+	{topology.IntakeAPI, []string{"Intake", "Offices", "Request", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
 		d.accepts(func() {
 			_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
 			d.must(err)
 			_, err = d.db.Directory().Offices(d.Context(), storetest.Acme)
+			d.must(err)
+			_, err = d.db.Tenant(storetest.Acme).Request(d.Context(), d.request())
 			d.must(err)
 		})
 	}},

@@ -118,6 +118,7 @@ const (
 	EnvSpeechProject       = "SPEECH_TO_TEXT_PROJECT"
 	EnvWebhookSecretName   = "CALLRAIL_WEBHOOK_SECRET_NAME"
 	EnvAudioBucket         = "AUDIO_STORAGE_BUCKET"
+	EnvDocumentBucket      = "DOCUMENT_STORAGE_BUCKET" // of files that come with forms
 	EnvTasksLocation       = "CLOUD_TASKS_LOCATION"
 	EnvTasksServiceAccount = "CLOUD_TASKS_SERVICE_ACCOUNT" // email whose OIDC token the queues present to the workers
 	EnvStageMaxAttempts    = "STAGE_MAX_ATTEMPTS"          // attempts of one stage before its request is a dead letter
@@ -129,6 +130,7 @@ const (
 	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
 	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
 	EnvMaxBodyBytes        = "MAX_BODY_BYTES"              // largest accepted request body
+	EnvMaxAttachmentBytes  = "MAX_ATTACHMENT_BYTES"        // of MAX_BODY_BYTES, those of a form's files
 	EnvMaxRecordingBytes   = "MAX_RECORDING_BYTES"         // largest recording that is downloaded
 	EnvSpeechLocation      = "SPEECH_TO_TEXT_LOCATION"     // "us"
 	EnvSpeechModel         = "SPEECH_TO_TEXT_MODEL"        // "chirp_3"

@@ -75,7 +75,7 @@ func (a *app) form(ctx context.Context) error {
 	f.Name, f.Phone = cmpOr(a.opts.Name, f.Name), cmpOr(a.opts.Phone, f.Phone)
 	f.Email, f.Postal = cmpOr(a.opts.Email, f.Email), cmpOr(a.opts.Zip, f.Postal)
 	f.Message = cmpOr(a.opts.Message, f.Message)
-	body, err := f.JSON()
+	body, contentType, err := a.formBody(f)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,27 @@ func (a *app) form(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, nil, false))
+	return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, http.Header{"Content-Type": {contentType}}, false))
+}
+
+// formBody makes the request of a form, with the files that the options name.
+func (a *app) formBody(f sample.Form) (body []byte, contentType string, err error) {
+	if len(a.opts.Files) == 0 {
+		body, err = f.JSON()
+		return body, "application/json", err
+	}
+	var files []sample.File
+	for _, path := range a.opts.Files {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(a.workDir, path)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, "", coded(cli.ExitUsage, err)
+		}
+		files = append(files, sample.File{Name: filepath.Base(path), Data: data})
+	}
+	return f.Multipart(files)
 }
 
 // text sends one text message and follows its conversation.
@@ -296,10 +316,10 @@ func post(ctx context.Context, url string, body []byte, header http.Header) (id 
 	if err != nil {
 		return "", 0, err
 	}
+	req.Header.Set("Content-Type", "application/json")
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", 0, fmt.Errorf("the gateway does not answer: %w", err)

@@ -49,6 +49,7 @@ type Options struct {
 	Zip       string
 	Message   string
 	Fields    Fields
+	Files     Files
 	Spam      bool
 	Timeout   time.Duration
 
@@ -100,6 +101,21 @@ func (f Fields) Set(s string) error {
 		return fmt.Errorf("%q is given twice", k)
 	}
 	f[k] = v
+	return nil
+}
+
+// Files is a repeatable flag that names a file.
+type Files []string
+
+// String implements flag.Value.
+func (f *Files) String() string { return strings.Join(*f, ",") }
+
+// Set implements flag.Value.
+func (f *Files) Set(path string) error {
+	if path == "" {
+		return errors.New("the path is empty")
+	}
+	*f = append(*f, path)
 	return nil
 }
 
@@ -190,7 +206,7 @@ each turn, "Customer: ..." or "Agent: ...".`,
 		Name: "form", Summary: "send one website form and follow it to its end",
 		Long: `Posts a website form to the gateway and follows the request through every
 stage. Further fields are kept as they are.`,
-		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --spam"},
+		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --file plan.pdf", "form --spam"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
 			fs.StringVar(&o.Message, "message", "", "what the customer wrote")
@@ -200,6 +216,7 @@ stage. Further fields are kept as they are.`,
 			fs.StringVar(&o.Zip, "zip", "", "the customer's ZIP code")
 			fs.BoolVar(&o.Spam, "spam", false, "send an advertisement instead of an enquiry")
 			o.Fields = Fields{}
+			fs.Var(&o.Files, "file", "a file that comes with the form (PDF, PNG, JPEG), `path`; repeatable")
 			fs.Var(o.Fields, "field", "one more field, `key=value`; repeatable")
 		},
 	},

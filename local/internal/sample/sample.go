@@ -4,11 +4,14 @@ package sample
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"mime/multipart"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +90,34 @@ var (
 )
 
 // JSON returns the body of the request; empty fields are left out.
-func (f Form) JSON() ([]byte, error) {
+func (f Form) JSON() ([]byte, error) { return json.Marshal(f.fields()) }
+
+// File is a file that comes with a form.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Multipart returns the body of the request as a browser makes it of a form
+// with files, and its content type.
+func (f Form) Multipart(files []File) (body []byte, contentType string, err error) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	fields := f.fields()
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		err = errors.Join(err, w.WriteField(name, fields[name]))
+	}
+	for _, file := range files {
+		part, partErr := w.CreateFormFile("file", file.Name)
+		if err = errors.Join(err, partErr); err == nil {
+			_, err = part.Write(file.Data)
+		}
+	}
+	err = errors.Join(err, w.Close())
+	return b.Bytes(), w.FormDataContentType(), err
+}
+
+func (f Form) fields() map[string]string {
 	body := maps.Clone(f.More)
 	if body == nil {
 		body = map[string]string{}
@@ -100,7 +130,7 @@ func (f Form) JSON() ([]byte, error) {
 			body[k] = v
 		}
 	}
-	return json.Marshal(body)
+	return body
 }
 
 // Text is one text message between a customer and a company.

@@ -1,7 +1,10 @@
 package sample
 
 import (
+	"bytes"
 	"encoding/json"
+	"mime"
+	"mime/multipart"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +62,28 @@ func FuzzReadScript(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFormWithFiles(t *testing.T) {
+	t.Parallel()
+	body, contentType, err := Form{TenantID: "t1", Message: "hello"}.Multipart([]File{{"plan.pdf", []byte("%PDF")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string][]string{"tenant_id": {"t1"}, "message": {"hello"}}, form.Value); d != "" {
+		t.Error(d)
+	}
+	if f := form.File["file"]; len(f) != 1 || f[0].Filename != "plan.pdf" || f[0].Size != 4 {
+		t.Errorf("files: %v", form.File)
+	}
 }
 
 func TestForm(t *testing.T) {
