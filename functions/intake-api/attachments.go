@@ -17,8 +17,10 @@ import (
 )
 
 // uploadsAtOnce bounds the forms with files that one instance holds in memory.
-// With the largest form that the gateway lets through, 32 MB, and what reading
-// it doubles, that stays within the service's 512 MiB.
+// Reading one takes up to about four times its size, since buffers double and
+// its parts are copied: with the limits' defaults, 11 MiB a form, half of the
+// service's 512 MiB. A stack that raises limits.maxAttachmentBytes gives the
+// service more.
 const uploadsAtOnce = 6
 
 // maxFileName bounds what is kept of a file's name, in characters.

@@ -205,3 +205,37 @@ func TestSameCall(t *testing.T) {
 		}
 	}
 }
+
+// A form's events make the same form in any order and number.
+func TestFoldFormIsOrderIndependent(t *testing.T) {
+	t.Parallel()
+	at := func(minute int) string { return time.Date(2026, 3, 4, 10, minute, 0, 0, time.UTC).Format(time.RFC3339) }
+	all := events(t,
+		`{"id":1,"company_id":2,"form_data":{"name":"Kim"},"submitted_at":"`+at(1)+`","score":1}`,
+		`{"id":1,"company_id":2,"form_data":{"name":"Kim Lee","zip":55901},"submitted_at":"`+at(2)+`"}`,
+		`{"id":1,"company_id":2,"form_data":null,"submitted_at":"`+at(3)+`","form_url":"https://a.example"}`,
+		`{"id":1,"company_id":2,"form_data":{"name":"Lee","zip":55901},"submitted_at":"`+at(2)+`"}`,
+	)
+	want, err := FoldForm(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want.Fields["name"] != "Lee" || len(want.Fields) != 2 {
+		t.Errorf("%v, want the last answers", want.Fields)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		mixed := append([]Event{}, all...)
+		for range random.IntN(3) {
+			mixed = append(mixed, all[random.IntN(len(all))])
+		}
+		random.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+		got, err := FoldForm(mixed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("(-in order +shuffled)\n%s", diff)
+		}
+	}
+}
