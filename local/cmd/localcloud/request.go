@@ -75,9 +75,8 @@ func (a *app) form(ctx context.Context) error {
 	f.Name, f.Phone = cmpOr(a.opts.Name, f.Name), cmpOr(a.opts.Phone, f.Phone)
 	f.Email, f.Postal = cmpOr(a.opts.Email, f.Email), cmpOr(a.opts.Zip, f.Postal)
 	f.Message = cmpOr(a.opts.Message, f.Message)
-	body, contentType, err := a.formBody(f)
-	if err != nil {
-		return err
+	if a.opts.CallRail && len(a.opts.Files) > 0 {
+		return coded(cli.ExitUsage, errors.New("CallRail tells of no files: --callrail or --file"))
 	}
 	status, err := deployed(ctx, client)
 	if err != nil {
@@ -88,6 +87,25 @@ func (a *app) form(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
+	if a.opts.CallRail {
+		office, err := pickOffice(ctx, db, a.opts.Tenant, a.opts.Office)
+		if err != nil {
+			return err
+		}
+		body, err := f.CallRail(office.CompanyID, office.CompanyResourceID, time.Now().UTC())
+		if err != nil {
+			return err
+		}
+		signature, err := sign(ctx, client, a.opts.Tenant, office, body)
+		if err != nil {
+			return err
+		}
+		return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/callrail/webhook/form-submission", body, signature, false))
+	}
+	body, contentType, err := a.formBody(f)
+	if err != nil {
+		return err
+	}
 	return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, http.Header{"Content-Type": {contentType}}, false))
 }
 

@@ -50,6 +50,7 @@ type Options struct {
 	Message   string
 	Fields    Fields
 	Files     Files
+	CallRail  bool
 	Spam      bool
 	Timeout   time.Duration
 
@@ -206,7 +207,7 @@ each turn, "Customer: ..." or "Agent: ...".`,
 		Name: "form", Summary: "send one website form and follow it to its end",
 		Long: `Posts a website form to the gateway and follows the request through every
 stage. Further fields are kept as they are.`,
-		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --file plan.pdf", "form --spam"},
+		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --file plan.pdf", "form --callrail", "form --spam"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
 			fs.StringVar(&o.Message, "message", "", "what the customer wrote")
@@ -216,6 +217,7 @@ stage. Further fields are kept as they are.`,
 			fs.StringVar(&o.Zip, "zip", "", "the customer's ZIP code")
 			fs.BoolVar(&o.Spam, "spam", false, "send an advertisement instead of an enquiry")
 			o.Fields = Fields{}
+			fs.BoolVar(&o.CallRail, "callrail", false, "as CallRail tells of it: its signed webhook Form Submission, which has no files")
 			fs.Var(&o.Files, "file", "a file that comes with the form (PDF, PNG, JPEG), `path`; repeatable")
 			fs.Var(o.Fields, "field", "one more field, `key=value`; repeatable")
 		},

@@ -92,6 +92,20 @@ var (
 // JSON returns the body of the request; empty fields are left out.
 func (f Form) JSON() ([]byte, error) { return json.Marshal(f.fields()) }
 
+// CallRail returns the body of CallRail's webhook Form Submission that tells of
+// the form. https://apidocs.callrail.com/#webhooks
+func (f Form) CallRail(companyID, companyResourceID string, now time.Time) ([]byte, error) {
+	fields := f.fields()
+	// CallRail knows companies, and nothing of tenants.
+	delete(fields, "tenant_id")
+	delete(fields, "office_id")
+	return json.Marshal(map[string]any{
+		"id": now.UnixMicro(), "company_id": companyID, "company_resource_id": companyResourceID,
+		"form_data": fields, "form_url": "https://www.example.com/contact", "landing_page_url": "https://www.example.com/",
+		"referrer": "direct", "submitted_at": now.Format(time.RFC3339), "first_form": true, "source": "Direct",
+	})
+}
+
 // File is a file that comes with a form.
 type File struct {
 	Name string

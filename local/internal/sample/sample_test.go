@@ -64,6 +64,25 @@ func FuzzReadScript(f *testing.F) {
 	})
 }
 
+func TestFormOfCallRail(t *testing.T) {
+	t.Parallel()
+	body, err := Form{TenantID: "t1", Name: "N", Postal: "90210"}.CallRail("1", "COM1", time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := callrail.Parse("", body)
+	if err != nil || e.Kind != callrail.FormSubmission || e.CompanyResourceID != "COM1" || e.Timestamp.IsZero() {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	f, err := callrail.FoldForm([]callrail.Event{*e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]any{"name": "N", "postal_code": "90210"}, f.Fields); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestFormWithFiles(t *testing.T) {
 	t.Parallel()
 	body, contentType, err := Form{TenantID: "t1", Message: "hello"}.Multipart([]File{{"plan.pdf", []byte("%PDF")}})
