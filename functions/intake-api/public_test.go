@@ -178,9 +178,9 @@ func TestOrigins(t *testing.T) {
 	if rec.Code != http.StatusNoContent || rec.Header().Get("Access-Control-Allow-Origin") != page || !strings.Contains(rec.Header().Get("Access-Control-Allow-Headers"), "Idempotency-Key") {
 		t.Errorf("preflight: status %d, headers %v", rec.Code, rec.Header())
 	}
-	// Two more from this address, then no more for a while.
-	for i, want := range []int{http.StatusAccepted, http.StatusAccepted, http.StatusTooManyRequests} {
-		rec = f.send(http.MethodPost, "application/json", body)
+	// Three from one address, then no more for a while.
+	for i, want := range []int{http.StatusAccepted, http.StatusAccepted, http.StatusAccepted, http.StatusTooManyRequests} {
+		rec = f.send(http.MethodPost, "application/json", body, "X-Forwarded-For", "203.0.113.6")
 		if rec.Code != want {
 			t.Errorf("request %d: status %d, want %d", i, rec.Code, want)
 		}

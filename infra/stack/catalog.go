@@ -227,11 +227,23 @@ func bodyEnv(p *program) env {
 	return env{topology.EnvMaxBodyBytes: pulumi.String(strconv.Itoa(p.cfg.Limits.MaxBodyBytes))}
 }
 
+// trustedHops is the number of front ends before a public service. With the
+// edge there are more than the gateway, and how many addresses they add is not
+// confirmed: unless config says, callers are not told apart there, and Cloud
+// Armor limits them by address.
+func (p *program) trustedHops() int {
+	if hops := p.cfg.Limits.TrustedHops; len(p.cfg.Edge.Domains) == 0 || hops > 1 {
+		return hops
+	}
+	return -1
+}
+
 // formEnv lets a form be larger than other requests by its files.
 func formEnv(p *program) env {
 	return env{
 		topology.EnvMaxBodyBytes:       pulumi.String(strconv.Itoa(p.cfg.Limits.largestBody())),
 		topology.EnvMaxAttachmentBytes: pulumi.String(strconv.Itoa(p.cfg.Limits.MaxAttachmentBytes)),
+		topology.EnvTrustedHops:        pulumi.String(strconv.Itoa(p.trustedHops())),
 		topology.EnvDocumentBucket:     p.documents.Name,
 		topology.EnvStorageEndpoint:    pulumi.String(p.cfg.Endpoints.Storage),
 	}

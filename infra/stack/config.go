@@ -150,6 +150,7 @@ type WebhookConfig struct {
 type LimitsConfig struct {
 	MaxBodyBytes       int `json:"maxBodyBytes"`       // of a request, but for a form's files
 	MaxAttachmentBytes int `json:"maxAttachmentBytes"` // of all files of a form together; 0 = none are taken
+	TrustedHops        int `json:"trustedHops"`        // front ends between a form's sender and its service: 1 = API Gateway, -1 = not known
 	MaxRecordingBytes  int `json:"maxRecordingBytes"`
 }
 
@@ -166,6 +167,9 @@ func (l LimitsConfig) validate(errs *problems) {
 		errs.add(path+".maxBodyBytes", "must be 1024 to %d", gatewayBody)
 	} else if l.MaxAttachmentBytes < 0 || l.largestBody() > gatewayBody {
 		errs.add(path+".maxAttachmentBytes", "must be 0 to %d, so that a form with its files passes API Gateway", gatewayBody-l.MaxBodyBytes)
+	}
+	if l.TrustedHops < -1 || l.TrustedHops > 5 {
+		errs.add(path+".trustedHops", "must be -1 (not known) to 5, not %d", l.TrustedHops)
 	}
 	if l.MaxRecordingBytes < 1<<20 {
 		errs.add(path+".maxRecordingBytes", "must be at least %d", 1<<20)
@@ -263,7 +267,7 @@ func defaults() *Config {
 		Budget:    BudgetConfig{Amounts: []int{4300, 8700}},
 		Edge:      defaultEdge(),
 		Network:   defaultNetwork(),
-		Limits:    LimitsConfig{MaxBodyBytes: 1 << 20, MaxAttachmentBytes: 10 << 20, MaxRecordingBytes: 512 << 20},
+		Limits:    LimitsConfig{TrustedHops: 1, MaxBodyBytes: 1 << 20, MaxAttachmentBytes: 10 << 20, MaxRecordingBytes: 512 << 20},
 		Speech:    SpeechConfig{Location: "us", Model: "chirp_3", Language: "en-US"},
 		Gemini:    GeminiConfig{Model: "gemini-3.5-flash-lite"},
 		Geocoding: GeocodingConfig{Timeout: seconds(5)},

@@ -724,3 +724,42 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 }
+
+// Who cannot be told apart is not limited as one: behind the edge, the hops of
+// the gateway alone would make all callers the load balancer.
+func TestTrustedHops(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hops any
+		edge bool
+		want string
+	}{
+		"gateway":               {nil, false, "1"},
+		"set":                   {2, false, "2"},
+		"edge":                  {nil, true, "-1"},
+		"edge_and_set":          {3, true, "3"},
+		"edge_and_gateway_only": {1, true, "-1"},
+	} {
+		s := deployable(t, "prod")
+		if tt.hops != nil {
+			s.edit(t, "ingestion:limits", func(m map[string]any) { m["trustedHops"] = tt.hops })
+		}
+		if tt.edge {
+			s.edit(t, "ingestion:edge", func(m map[string]any) { m["domains"] = []string{"api.example.com"} })
+		}
+		got := ""
+		for _, r := range mustRun(t, s).only("gcp:cloudrunv2/service:Service") {
+			if r.Name != "intake-api" {
+				continue
+			}
+			containers := field(r, "template.containers").([]any)
+			for _, e := range containers[0].(map[string]any)["envs"].([]any) {
+				if e := e.(map[string]any); e["name"] == "TRUSTED_HOPS" {
+					got = e["value"].(string)
+				}
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%s: TRUSTED_HOPS %q, want %q", name, got, tt.want)
+		}
+	}
+}

@@ -20,10 +20,12 @@ import (
 // Config says where a caller's address is found.
 type Config struct {
 	// TrustedHops is how many of the last addresses in X-Forwarded-For are our
-	// own front ends': the caller's is the one before them. With 0 it is the
-	// last one, which is what Cloud Run's front end adds. What stands before
-	// is the caller's word.
-	TrustedHops int `env:"TRUSTED_HOPS" envDefault:"0"`
+	// own front ends': the caller's is the one before them, and what stands
+	// before that is the caller's word. 1 is API Gateway, which Cloud Run's
+	// front end adds (seen in https://github.com/GoogleCloudPlatform/esp-v2/issues/140,
+	// 2020-04-29). -1 means that it is not known, and callers' addresses are
+	// not told apart.
+	TrustedHops int `env:"TRUSTED_HOPS" envDefault:"-1"`
 }
 
 // maxKeys bounds what one instance remembers. Over it, the limits begin anew,
@@ -65,13 +67,20 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, tenantID string, c
 	if origin != "" {
 		allow(w, origin) // also for what is refused below: the page has to read why
 	}
+	address := ""
+	if caller := g.Address(r); caller != "" {
+		address = "address/" + tenantID + "/" + caller
+	}
 	for _, limit := range []struct {
-		key       string
+		key       string // "" = no limit
 		perMinute int
 	}{
 		{"tenant/" + tenantID, cfg.PerMinute},
-		{"address/" + tenantID + "/" + g.Address(r), cfg.PerAddress},
+		{address, cfg.PerAddress},
 	} {
+		if limit.key == "" {
+			continue
+		}
 		if wait := g.wait(limit.key, limit.perMinute); wait > 0 {
 			return problem.RetryAfter(problem.TooManyRequests, fmt.Sprintf("at most %d requests a minute", limit.perMinute), wait)
 		}
@@ -102,21 +111,17 @@ func (g *Guard) wait(key string, perMinute int) time.Duration {
 }
 
 // Address returns the caller's address; one of IPv6 by its network, because a
-// household has billions of them.
+// household has billions of them. It is "" where it cannot be told: then it is
+// better to limit nobody than to limit all callers as one.
 func (g *Guard) Address(r *http.Request) string {
-	host := r.RemoteAddr
-	if forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ","); len(forwarded) > g.cfg.TrustedHops {
-		if last := strings.TrimSpace(forwarded[len(forwarded)-1-g.cfg.TrustedHops]); last != "" {
-			host = last
-		}
+	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	at := len(forwarded) - 1 - g.cfg.TrustedHops
+	if g.cfg.TrustedHops < 0 || at < 0 {
+		return ""
 	}
-	addr, err := netip.ParseAddr(host)
+	addr, err := netip.ParseAddr(strings.TrimSpace(forwarded[at]))
 	if err != nil {
-		port, err := netip.ParseAddrPort(host)
-		if err != nil {
-			return "unknown"
-		}
-		addr = port.Addr()
+		return ""
 	}
 	addr = addr.Unmap()
 	if addr.Is6() {

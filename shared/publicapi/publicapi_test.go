@@ -16,26 +16,24 @@ func TestAddress(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		hops      int
-		remote    string
 		forwarded []string
 		want      string
 	}{
-		"direct":          {0, "192.0.2.1:55", nil, "192.0.2.1"},
-		"front_end":       {0, "10.0.0.1:55", []string{"203.0.113.7"}, "203.0.113.7"},
-		"forged_in_front": {0, "10.0.0.1:55", []string{"1.1.1.1, 203.0.113.7"}, "203.0.113.7"},
-		"two_headers":     {0, "10.0.0.1:55", []string{"1.1.1.1", "203.0.113.7"}, "203.0.113.7"},
-		"behind_gateway":  {1, "10.0.0.1:55", []string{"1.1.1.1, 203.0.113.7, 10.9.9.9"}, "203.0.113.7"},
-		"fewer_than_hops": {3, "192.0.2.1:55", []string{"203.0.113.7"}, "192.0.2.1"},
-		"ipv6_network":    {0, "[2001:db8:1:2:3::4]:55", nil, "2001:db8:1:2::/64"},
-		"mapped":          {0, "[::ffff:192.0.2.1]:55", nil, "192.0.2.1"},
-		"nonsense":        {0, "x", []string{"y"}, "unknown"},
-		"empty":           {0, "192.0.2.1:55", []string{""}, "192.0.2.1"},
+		"no_front_end":    {0, []string{"203.0.113.7"}, "203.0.113.7"},
+		"forged_in_front": {0, []string{"1.1.1.1, 203.0.113.7"}, "203.0.113.7"},
+		"two_headers":     {0, []string{"1.1.1.1", "203.0.113.7"}, "203.0.113.7"},
+		"behind_gateway":  {1, []string{"1.1.1.1, 203.0.113.7,2600:1900:2000:91::"}, "203.0.113.7"},
+		"fewer_than_hops": {1, []string{"2600:1900:2000:91::"}, ""},
+		"not_known":       {-1, []string{"203.0.113.7"}, ""},
+		"ipv6_network":    {0, []string{"2001:db8:1:2:3::4"}, "2001:db8:1:2::/64"},
+		"mapped":          {0, []string{"::ffff:192.0.2.1"}, "192.0.2.1"},
+		"nonsense":        {0, []string{"y"}, ""},
+		"none":            {0, nil, ""},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
-		r.RemoteAddr = tt.remote
 		r.Header["X-Forwarded-For"] = tt.forwarded
 		if got := NewGuard(Config{TrustedHops: tt.hops}, nil).Address(r); got != tt.want {
-			t.Errorf("%s: %s, want %s", name, got, tt.want)
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
 }
@@ -46,7 +44,7 @@ func TestBudgets(t *testing.T) {
 	g := NewGuard(Config{}, func() time.Time { return now })
 	admit := func(tenant, address string, cfg intake.Config) error {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
-		r.RemoteAddr = address + ":1"
+		r.Header.Set("X-Forwarded-For", address)
 		return g.Admit(httptest.NewRecorder(), r, tenant, cfg)
 	}
 	cfg := intake.Config{PerMinute: 4, PerAddress: 2}
@@ -64,6 +62,12 @@ func TestBudgets(t *testing.T) {
 	}
 	if err := admit("bolt", "192.0.2.1", cfg); err != nil {
 		t.Errorf("another tenant: %v", err)
+	}
+	if err := admit("bolt", "", intake.Config{PerAddress: 1}); err != nil {
+		t.Errorf("an address that is not known: %v", err)
+	}
+	if err := admit("bolt", "", intake.Config{PerAddress: 1}); err != nil {
+		t.Errorf("two of them: %v", err)
 	}
 	now = now.Add(30 * time.Second)
 	if err := admit("acme", "192.0.2.1", cfg); err != nil {

@@ -130,6 +130,7 @@ const (
 	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
 	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
 	EnvMaxBodyBytes        = "MAX_BODY_BYTES"              // largest accepted request body
+	EnvTrustedHops         = "TRUSTED_HOPS"                // front ends between a caller and the service; -1 = not known
 	EnvMaxAttachmentBytes  = "MAX_ATTACHMENT_BYTES"        // of MAX_BODY_BYTES, those of a form's files
 	EnvMaxRecordingBytes   = "MAX_RECORDING_BYTES"         // largest recording that is downloaded
 	EnvSpeechLocation      = "SPEECH_TO_TEXT_LOCATION"     // "us"
