@@ -68,7 +68,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Sweep, error) {
 }
 
 func (s *Sweeper) takeUp(ctx context.Context, open store.OpenStage) (enqueued bool, err error) {
-	ctx = logging.With(logging.WithTenant(ctx, open.TenantID),
+	ctx = logging.With(logging.WithTenant(logging.Apart(ctx), open.TenantID),
 		slog.String("request_id", open.RequestID), slog.String("stage", string(open.Stage)))
 	handle := s.db.Tenant(open.TenantID)
 	taken, err := handle.TakeUp(ctx, open.RequestID, open.Stage)
