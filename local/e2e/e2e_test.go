@@ -50,6 +50,10 @@ type (
 		RequestID, Status, TranscriptStart, Intent, Decision string
 		LeadScore                                            *int
 		Stages                                               []struct{ Stage, State string }
+		Outcome                                              struct {
+			Records []struct{ Provider string }
+			Mails   []struct{ To string }
+		}
 	}
 )
 
@@ -106,6 +110,9 @@ func (p *platform) firstUp(t *testing.T) {
 	}
 	if len(s.Stages) != 4 {
 		t.Errorf("stages of the proof call: %+v", s.Stages)
+	}
+	if o := s.Outcome; len(o.Records) != 1 || o.Records[0].Provider != "hubspot" || len(o.Mails) != 1 || o.Mails[0].To == "" {
+		t.Errorf("the CRM record and the mail of the proof call: %+v", o)
 	}
 }
 

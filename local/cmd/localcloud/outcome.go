@@ -143,52 +143,154 @@ func effectLine(e store.Effect) string {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// tellEffects prints what a followed request wrote to the CRM and mailed, and
-// why or why not.
-func (a *app) tellEffects(s *follow.Story) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+// told is a followed request and what it wrote to the CRM and mailed.
+type told struct {
+	*follow.Story
+	Outcome *outcome `json:"outcome,omitempty"` // nil where it could not be read
+}
+
+// outcome is what a request wrote to the CRM and mailed, and why or why not.
+type outcome struct {
+	Why     []reason           `json:"why"`
+	Effects []effect           `json:"effects"`
+	Records []daemonapi.Record `json:"records"` // that the effects wrote
+	Mails   []daemonapi.Mail   `json:"mails"`   // that the effects sent
+}
+
+type reason struct {
+	Action string `json:"action"` // crm.planned, email.skipped, ...
+	Reason string `json:"reason"`
+}
+
+type effect struct {
+	Kind        string    `json:"kind"`
+	Target      string    `json:"target"`
+	State       string    `json:"state"`
+	Mode        string    `json:"mode"`
+	ExternalID  string    `json:"externalId,omitempty"`
+	MessageID   string    `json:"messageId,omitempty"`
+	Cause       string    `json:"cause,omitempty"`
+	NextAttempt time.Time `json:"nextAttempt,omitzero"`
+	line        string    // for people
+}
+
+// told completes what was followed with its outcome. It waits, for at most
+// --timeout, until everything that is to leave at once has been tried.
+func (a *app) told(ctx context.Context, s *follow.Story) (*told, error) {
+	t := &told{Story: s}
 	r, err := a.stored(ctx, s.RequestID)
 	if err != nil {
-		return err
+		return t, err
 	}
 	defer r.db.Close()
-	story, err := r.tenant.Story(ctx, r.id)
-	if err != nil {
-		return err
-	}
-	row := func(name, text string) { a.board.Println(fmt.Sprintf("  %-12s %s", name, text)) }
-	for _, e := range story.Entries {
-		if strings.HasSuffix(e.Action, "."+store.EffectPlanned) || strings.HasSuffix(e.Action, "."+store.EffectSkipped) {
-			row("why", e.Action+": "+oneLine(e.Reason))
-		}
-	}
-	for _, e := range story.Effects {
-		row(e.Kind, strings.TrimSpace(strings.TrimPrefix(effectLine(e), e.Kind)))
+	// It bounds the waiting alone: what is known is told, also when time ran out.
+	bound, cancel := context.WithTimeoutCause(ctx, a.opts.Timeout, fmt.Errorf("--timeout %v is over", a.opts.Timeout))
+	defer cancel()
+	story, waitErr := r.settled(ctx, bound)
+	if story == nil {
+		return t, fmt.Errorf("what request %s wrote and mailed: %w", s.RequestID, waitErr)
 	}
 	records, err := r.client.Records(ctx)
 	if err != nil {
-		return err
-	}
-	for _, e := range story.Effects {
-		for _, record := range records {
-			if e.Kind == store.EffectCRM && record.Tenant == s.TenantID && record.Provider == e.Target && record.ID == e.ExternalID {
-				row("record", recordLine(record))
-			}
-		}
+		return t, err
 	}
 	mails, err := r.client.Mail(ctx)
 	if err != nil {
-		return err
+		return t, err
 	}
-	for _, e := range story.Effects {
+	t.Outcome = outcomeOf(story, records, mails)
+	if waitErr != nil {
+		return t, coded(cli.ExitRequest, fmt.Errorf("request %s has effects on their way: %w", s.RequestID, waitErr))
+	}
+	return t, nil
+}
+
+// settleInterval is how often the database is asked for the effects of a
+// request that has ended. Its stand-ins answer in milliseconds.
+const settleInterval = 50 * time.Millisecond
+
+// settled reads the request's story when no effect is on its way any more. With
+// an error it still returns the last story that it read, which may be nil.
+func (r *stored) settled(ctx, bound context.Context) (*store.Story, error) {
+	tick := time.NewTicker(settleInterval)
+	defer tick.Stop()
+	for {
+		s, err := r.tenant.Story(ctx, r.id)
+		if err != nil || !slices.ContainsFunc(s.Effects, onItsWay) {
+			return s, err
+		}
+		select {
+		case <-bound.Done():
+			return s, context.Cause(bound)
+		case <-tick.C:
+		}
+	}
+}
+
+// onItsWay says that an effect is being tried for the first time, or will be at
+// once. One that waits for its batch is not, nor is one that was put off: that
+// may take hours.
+func onItsWay(e store.Effect) bool {
+	return e.Mode == store.ModeImmediate && (e.State == store.EffectSending || e.State == store.EffectPlanned && e.Cause == "")
+}
+
+// outcomeOf picks what belongs to the request.
+func outcomeOf(s *store.Story, records []daemonapi.Record, mails []daemonapi.Mail) *outcome {
+	o := &outcome{Why: []reason{}, Effects: []effect{}, Records: []daemonapi.Record{}, Mails: []daemonapi.Mail{}}
+	for _, e := range s.Entries {
+		if strings.HasSuffix(e.Action, "."+store.EffectPlanned) || strings.HasSuffix(e.Action, "."+store.EffectSkipped) {
+			o.Why = append(o.Why, reason{e.Action, oneLine(e.Reason)})
+		}
+	}
+	for _, e := range s.Effects {
+		o.Effects = append(o.Effects, effect{Kind: e.Kind, Target: e.Target, State: e.State, Mode: e.Mode, ExternalID: e.ExternalID,
+			MessageID: e.MessageID, Cause: e.Cause, NextAttempt: e.NextAttempt, line: effectLine(e)})
+		for _, r := range records {
+			if e.Kind == store.EffectCRM && e.ExternalID != "" && r.Tenant == s.Request.TenantID && r.Provider == e.Target && r.ID == e.ExternalID {
+				o.Records = append(o.Records, r)
+			}
+		}
 		for _, m := range mails {
 			if e.Kind == store.EffectEmail && m.MessageID != "" && m.MessageID == e.MessageID {
-				row("mail", fmt.Sprintf("to %s: %s", m.To, m.Subject))
+				o.Mails = append(o.Mails, m)
 			}
 		}
 	}
-	return nil
+	return o
+}
+
+// print writes the outcome in rows like those of a story.
+func (o *outcome) print(row func(name, format string, args ...any)) {
+	for _, w := range o.Why {
+		row("why", "%s: %s", w.Action, w.Reason)
+	}
+	for _, e := range o.Effects {
+		row(e.Kind, "%s", strings.TrimSpace(strings.TrimPrefix(e.line, e.Kind)))
+	}
+	for _, r := range o.Records {
+		row("record", "%s", recordLine(r))
+	}
+	for _, m := range o.Mails {
+		row("mail", "to %s: %s", m.To, m.Subject)
+	}
+}
+
+// undelivered is an error if something that leaves at once was tried and has
+// not arrived.
+func (t *told) undelivered() error {
+	if t == nil || t.Outcome == nil {
+		return nil // there is an error that says more
+	}
+	var left []string
+	for _, e := range t.Outcome.Effects {
+		if e.Mode == store.ModeImmediate && e.State != store.EffectSent && e.State != store.EffectSkipped {
+			left = append(left, oneLine(e.line))
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return coded(cli.ExitRequest, fmt.Errorf("request %s did not reach everyone: %s", t.RequestID, strings.Join(left, "; ")))
 }
 
 func recordLine(r daemonapi.Record) string {

@@ -59,7 +59,8 @@ func (a *app) call(ctx context.Context) error {
 	}
 	said.Caller.Name = cmpOr(a.opts.Name, said.Caller.Name)
 	said.Caller.Phone = cmpOr(a.opts.Phone, said.Caller.Phone)
-	return a.tell(a.placeCall(ctx, client, callSpec{a.opts.Tenant, a.opts.Office, said, a.opts.Recording}))
+	story, err := a.placeCall(ctx, client, callSpec{a.opts.Tenant, a.opts.Office, said, a.opts.Recording})
+	return a.tell(ctx, story, err)
 }
 
 func (a *app) form(ctx context.Context) error {
@@ -100,13 +101,15 @@ func (a *app) form(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/callrail/webhook/form-submission", body, signature, false))
+		story, err := a.send(ctx, db, status, a.opts.Tenant, "/api/v1/callrail/webhook/form-submission", body, signature, false)
+		return a.tell(ctx, story, err)
 	}
 	body, contentType, err := a.formBody(f)
 	if err != nil {
 		return err
 	}
-	return a.tell(a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, http.Header{"Content-Type": {contentType}}, false))
+	story, err := a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, http.Header{"Content-Type": {contentType}}, false)
+	return a.tell(ctx, story, err)
 }
 
 // formBody makes the request of a form, with the files that the options name.
@@ -167,7 +170,8 @@ func (a *app) text(ctx context.Context) error {
 	if message.Sent {
 		path = "/api/v1/callrail/webhook/text-sent"
 	}
-	return a.tell(a.send(ctx, db, status, a.opts.Tenant, path, body, signature, false))
+	story, err := a.send(ctx, db, status, a.opts.Tenant, path, body, signature, false)
+	return a.tell(ctx, story, err)
 }
 
 // sign returns the header with which CallRail proves that a body is of the
@@ -180,16 +184,18 @@ func sign(ctx context.Context, client *daemonapi.Client, tenantID string, office
 	return http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, nil
 }
 
-// tell prints the story, also of a request that failed.
-func (a *app) tell(s *follow.Story, err error) error {
+// tell prints the story and its outcome, also of a request that failed.
+func (a *app) tell(ctx context.Context, s *follow.Story, err error) error {
 	if s == nil {
 		return err
 	}
+	t, outcomeErr := a.told(ctx, s)
+	err = errors.Join(err, outcomeErr)
 	if a.opts.JSON {
-		return errors.Join(err, writeJSON(a.stdout, s))
+		return errors.Join(err, writeJSON(a.stdout, t))
 	}
-	a.printStory(s)
-	return errors.Join(err, a.tellEffects(s))
+	a.printStory(t)
+	return err
 }
 
 // deployed returns the status of a cloud that has the platform on it.
@@ -359,8 +365,8 @@ func post(ctx context.Context, url string, body []byte, header http.Header) (id 
 	return answer.RequestID, resp.StatusCode, nil
 }
 
-// printStory tells a request's story.
-func (a *app) printStory(s *follow.Story) {
+// printStory tells a request's story and its outcome.
+func (a *app) printStory(s *told) {
 	row := func(name, format string, args ...any) {
 		a.board.Println(fmt.Sprintf("  %-12s %s", name, fmt.Sprintf(format, args...)))
 	}
@@ -411,5 +417,8 @@ func (a *app) printStory(s *follow.Story) {
 	}
 	if s.Seconds > 0 {
 		row("total", "%s", progress.Seconds(time.Duration(s.Seconds*float64(time.Second))))
+	}
+	if s.Outcome != nil {
+		s.Outcome.print(row)
 	}
 }

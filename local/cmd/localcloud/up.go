@@ -18,7 +18,6 @@ import (
 	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/internal/daemonapi"
 	"ingestion.internal/local/internal/deployment"
-	"ingestion.internal/local/internal/follow"
 	"ingestion.internal/local/internal/launch"
 	"ingestion.internal/local/internal/lock"
 	"ingestion.internal/local/internal/progress"
@@ -33,7 +32,7 @@ type upResult struct {
 	Services   []daemonapi.Service `json:"services"`
 	Resources  daemonapi.Resources `json:"resources"`
 	Deployment deployment.Result   `json:"deployment"`
-	Proof      *follow.Story       `json:"proof"`
+	Proof      *told               `json:"proof"`
 	Seconds    map[string]float64  `json:"seconds"` // by step, and total
 }
 
@@ -173,12 +172,17 @@ func (a *app) deployAndProve(ctx context.Context, info daemonapi.Info, client *d
 	if err != nil {
 		return result, err
 	}
-	result.Proof, err = a.placeCall(ctx, client, callSpec{tenant: cli.DefaultTenant, sample: said})
-	timed("proof", from)
-	if result.Proof != nil && !a.opts.JSON {
-		a.printStory(result.Proof)
+	story, err := a.placeCall(ctx, client, callSpec{tenant: cli.DefaultTenant, sample: said})
+	if story != nil {
+		var outcomeErr error
+		result.Proof, outcomeErr = a.told(ctx, story)
+		err = errors.Join(err, outcomeErr)
+		if !a.opts.JSON {
+			a.printStory(result.Proof)
+		}
 	}
-	return result, err
+	timed("proof", from)
+	return result, errors.Join(err, result.Proof.undelivered())
 }
 
 // notReady lists the services that do not serve, and why.
