@@ -85,7 +85,7 @@ func findSource(path string) (source, error) {
 		if slices.Contains(keys, "") {
 			return source{}, fmt.Errorf("path %.80q has an empty part", path)
 		}
-		return source{typ: Any, get: func(l *Lead) any { return lookup(l.Analysis, keys) }}, nil
+		return source{typ: analysisTypes[inner], get: func(l *Lead) any { return lookup(l.Analysis, keys) }}, nil
 	}
 	return source{}, fmt.Errorf("unknown field %.80q; known are %s and paths that begin with %s", path,
 		strings.Join(Fields(), ", "), analysisPrefix)
