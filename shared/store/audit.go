@@ -109,6 +109,7 @@ type Story struct {
 	Recordings []Recording
 	Effects    []Effect // in the order in which they are carried out
 	Entries    []Entry  // the audit trail, the oldest first
+	Links      []Link   // other requests of the same person, the latest first
 }
 
 // Story reads everything about a request in one consistent read, or
@@ -141,6 +142,9 @@ func (t *Tenant) story(ctx context.Context, tx reader, requestID string) (*Story
 		}
 	}
 	if s.Effects, err = t.effects(ctx, tx, requestID); err != nil {
+		return nil, err
+	}
+	if s.Links, err = t.history(ctx, tx, request, time.Time{}); err != nil {
 		return nil, err
 	}
 	s.Entries, err = t.entries(ctx, tx, requestID)

@@ -38,6 +38,7 @@ func TestDocumentedDeletion(t *testing.T) {
 	db, cfg := storetest.OpenConfig(t)
 	for _, id := range []string{storetest.Acme, storetest.Bolt} {
 		request := accept(t, db, id, "CAL1")
+		enquiry(t, db, id, "form", "310 555 0142", "")
 		c := claim(t, db.Tenant(id), request, topology.AudioProcessing, store.Claimed)
 		recording := &store.Recording{RecordingID: store.RecordingID(id, "CAL1"), CallID: "CAL1"}
 		if _, err := db.Tenant(id).Finish(t.Context(), c, store.Outcome{Recording: recording, Next: topology.AIAnalysis}); err != nil {
@@ -85,7 +86,7 @@ func TestDocumentedDeletion(t *testing.T) {
 	}
 
 	before := count(storetest.Bolt)
-	for _, table := range []string{"tenants", "offices", "requests", "request_stages", "call_recordings", "webhook_events"} {
+	for _, table := range []string{"tenants", "offices", "requests", "request_stages", "call_recordings", "webhook_events", "request_contacts"} {
 		if n := count(storetest.Acme)[table]; n == 0 {
 			t.Errorf("the test needs a row in %s", table)
 		}

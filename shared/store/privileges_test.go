@@ -283,6 +283,7 @@ func (d *driver) request() string {
 func (d *driver) accepts(find func()) {
 	find()
 	req := call(storetest.Acme, "NEW")
+	req.CustomerPhone = "310 555 0142"
 	_, err := d.db.Tenant(storetest.Acme).Accept(d.Context(), req, topology.AudioProcessing)
 	d.must(err)
 	_, err = d.db.Tenant(storetest.Acme).Accept(d.Context(), req, topology.AudioProcessing)
@@ -350,7 +351,15 @@ var services = []service{
 	{topology.AudioProcessor, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) {
 		d.works(&store.Recording{RecordingID: store.RecordingID(storetest.Acme, "CAL"), CallID: "CAL"}, topology.AIAnalysis)
 	}},
-	{topology.AIAnalyzer, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) { d.works(nil, topology.Workflow) }},
+	{topology.AIAnalyzer, []string{"Claim", "Fail", "Finish", "History", "MarkEnqueued"}, func(d *driver) {
+		d.works(nil, topology.Workflow)
+		h, phone := d.db.Tenant(storetest.Acme), "310 555 0142"
+		c := claim(d.T, h, d.request(), topology.AudioProcessing, store.Claimed)
+		_, err := h.Finish(d.Context(), c, store.Outcome{Update: store.RequestUpdate{CustomerPhone: &phone}, Next: topology.Workflow})
+		d.must(err)
+		_, err = h.History(d.Context(), &store.Request{RequestID: c.Request.RequestID, CustomerPhone: phone}, time.Time{})
+		d.must(err)
+	}},
 	{topology.WorkflowEngine, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) {
 		d.works(nil, topology.Delivery, store.PlannedEffect{Kind: store.EffectCRM, Target: "hubspot", Mode: store.ModeImmediate})
 		d.works(nil, "")

@@ -132,6 +132,7 @@ func (t *Tenant) Record(ctx context.Context, requestID string, event Event, fold
 			return err
 		}
 		mutations := append(entries, t.insertEvent(requestID, event, payload))
+		mutations = append(mutations, t.linkTo(requestID, revision.Request.CustomerPhone, revision.Request.CustomerEmail)...)
 		if current == nil {
 			made, status, err := t.insertRequest(requestID, revision)
 			if err != nil {

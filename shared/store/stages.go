@@ -149,6 +149,7 @@ func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) ([]S
 			return err
 		}
 		mutations = append(mutations, requestUpdate, t.endStage(requestID, claim.Stage, StateDone, nil))
+		mutations = append(mutations, t.linkLearned(requestID, outcome.Update)...)
 		effects, err := t.planEffects(ctx, tx, requestID, outcome.Effects)
 		if err != nil {
 			return err

@@ -101,6 +101,9 @@ func timeline(s *store.Story) string {
 	for _, e := range s.Effects {
 		fmt.Fprintln(&b, effectLine(e))
 	}
+	for _, l := range s.Links {
+		fmt.Fprintln(&b, linkLine(l))
+	}
 	for _, e := range s.Entries {
 		fmt.Fprintf(&b, "\n%8s  %s", "+"+e.At.Sub(s.Request.ReceivedAt).Round(time.Millisecond).String(), e.Action)
 		if e.Reason != "" {
@@ -139,6 +142,16 @@ func effectLine(e store.Effect) string {
 		text += ": " + oneLine(e.Cause)
 	}
 	return text
+}
+
+// linkLine tells of another request of the same person.
+func linkLine(l store.Link) string {
+	became := l.Decision
+	if became == "" {
+		became = string(l.Status)
+	}
+	return fmt.Sprintf("same person: request %s, %s of %s, %s (%s)",
+		l.RequestID, l.CommunicationMode, l.ReceivedAt.UTC().Format(time.RFC3339), became, strings.Join(l.By, ", "))
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
