@@ -20,6 +20,7 @@ import (
 	"ingestion.internal/local/internal/sample"
 	"ingestion.internal/local/standin/audio"
 	"ingestion.internal/local/standin/callrail"
+	"ingestion.internal/shared/keyring"
 	"ingestion.internal/shared/topology"
 )
 
@@ -181,7 +182,11 @@ func sign(ctx context.Context, client *daemonapi.Client, tenantID string, office
 	if err != nil {
 		return nil, fmt.Errorf("signing key of %s: %w", tenantID, err)
 	}
-	return http.Header{callrail.SignatureHeader: {callrail.Sign(string(key), body)}}, nil
+	keys := keyring.Keys(key, keyring.CallRail)
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s has no key of CallRail's", tenantID)
+	}
+	return http.Header{callrail.SignatureHeader: {callrail.Sign(string(keys[0]), body)}}, nil
 }
 
 // tell prints the story and its outcome, also of a request that failed.

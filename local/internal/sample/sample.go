@@ -174,3 +174,51 @@ func (t Text) JSON(now time.Time) ([]byte, error) {
 	}
 	return json.Marshal(body)
 }
+
+// Booking is an event of a booked visit, as the platform's webhook takes it.
+type Booking struct {
+	TenantID, OfficeID, ID     string
+	Move, Cancel               bool
+	Name, Phone, Email, Postal string
+	Service, Notes             string
+	At                         time.Time // when the event happens; the visit is two days later, after a move three
+}
+
+// Visit is booked unless booking is told otherwise.
+var Visit = Booking{
+	Name: "Dana Whitfield", Phone: "(310) 555-0142", Email: "dana.whitfield@example.com", Postal: "90210",
+	Service: "Kitchen estimate at home", Notes: "We would like a quote for new cabinets and countertops, the budget is about $40,000.",
+}
+
+// JSON returns the body of the request; empty fields are left out.
+func (b Booking) JSON() ([]byte, error) {
+	type customer struct {
+		Name  string `json:"name,omitempty"`
+		Phone string `json:"phone,omitempty"`
+		Email string `json:"email,omitempty"`
+		Zip   string `json:"zip,omitempty"`
+	}
+	starts := b.At.Truncate(time.Hour).Add(48 * time.Hour)
+	event := struct {
+		TenantID  string    `json:"tenant_id"`
+		OfficeID  string    `json:"office_id,omitempty"`
+		BookingID string    `json:"booking_id"`
+		Status    string    `json:"status"`
+		UpdatedAt time.Time `json:"updated_at"`
+		StartsAt  time.Time `json:"starts_at,omitzero"`
+		EndsAt    time.Time `json:"ends_at,omitzero"`
+		Customer  customer  `json:"customer,omitzero"`
+		Service   string    `json:"service,omitempty"`
+		Notes     string    `json:"notes,omitempty"`
+	}{
+		b.TenantID, b.OfficeID, b.ID, "booked", b.At, starts, starts.Add(time.Hour),
+		customer{b.Name, b.Phone, b.Email, b.Postal}, b.Service, b.Notes,
+	}
+	switch {
+	case b.Cancel:
+		event.Status, event.StartsAt, event.EndsAt = "cancelled", time.Time{}, time.Time{}
+	case b.Move:
+		event.Status, event.StartsAt, event.EndsAt = "moved", starts.Add(24*time.Hour), starts.Add(25*time.Hour)
+	}
+	return json.Marshal(event)
+}

@@ -14,6 +14,7 @@ import (
 
 	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/standin/audio"
+	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/callrail"
 )
 
@@ -143,5 +144,31 @@ func TestText(t *testing.T) {
 	c, err := callrail.FoldTexts(events)
 	if err != nil || len(c.Messages) != 2 || c.CustomerPhone != "+13105550142" {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// The samples are of the format, and one booking's life.
+func TestBooking(t *testing.T) {
+	t.Parallel()
+	var events []booking.Event
+	at := time.Date(2026, 3, 4, 10, 20, 30, 0, time.UTC)
+	for i, b := range []Booking{Visit, {Move: true}, {Cancel: true}} {
+		b.TenantID, b.ID, b.At = "t1", "B1", at.Add(time.Duration(i)*time.Minute)
+		body, err := b.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := booking.Parse(body)
+		if err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		events = append(events, *e)
+	}
+	folded, err := booking.Fold(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if folded.Status != booking.Cancelled || folded.Customer.Phone != "+13105550142" || strings.Count(string(folded.Payload), `"starts_at":"2026-03-07T10:00:00Z"`) != 3 {
+		t.Errorf("%+v\n%s", folded, folded.Payload)
 	}
 }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"ingestion.internal/local/internal/follow"
+	"ingestion.internal/local/internal/sample"
+	"ingestion.internal/shared/booking"
+	"ingestion.internal/shared/keyring"
+	"ingestion.internal/shared/topology"
+)
+
+// booking sends an event of a booking and follows its request.
+func (a *app) booking(ctx context.Context) error {
+	_, client, err := a.daemon()
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	b := sample.Booking{}
+	if !a.opts.Move && !a.opts.Cancel {
+		b = sample.Visit // what was said of the customer stays when the visit moves
+	}
+	b.TenantID, b.OfficeID, b.ID, b.At = a.opts.Tenant, a.opts.Office, a.opts.ID, now
+	b.Move, b.Cancel = a.opts.Move, a.opts.Cancel
+	b.Name, b.Phone = cmpOr(a.opts.Name, b.Name), cmpOr(a.opts.Phone, b.Phone)
+	b.Email, b.Postal = cmpOr(a.opts.Email, b.Email), cmpOr(a.opts.Zip, b.Postal)
+	b.Notes = cmpOr(a.opts.Message, b.Notes)
+	body, err := b.JSON()
+	if err != nil {
+		return err
+	}
+	status, err := deployed(ctx, client)
+	if err != nil {
+		return err
+	}
+	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	secret, err := client.Secret(ctx, topology.SigningKeySecret(b.TenantID))
+	if err != nil {
+		return fmt.Errorf("key for bookings of %s: %w", b.TenantID, err)
+	}
+	keys := keyring.Keys(secret, keyring.Booking)
+	if len(keys) == 0 {
+		return fmt.Errorf("%s has no key for bookings (set tenants.%s.secrets.bookingKey)", b.TenantID, b.TenantID)
+	}
+	story, err := a.send(ctx, db, status, b.TenantID, "/api/v1/bookings", body,
+		http.Header{booking.SignatureHeader: {booking.Sign(keys[0], body, now)}}, false)
+	return a.tell(ctx, story, err)
+}
