@@ -31,6 +31,9 @@ type config struct {
 	VertexLocation string `env:"VERTEX_AI_LOCATION,required,notEmpty"`
 	VertexEndpoint string `env:"VERTEX_AI_ENDPOINT"`
 	Model          string `env:"GEMINI_MODEL,required,notEmpty"`
+	// HistoryWindow is how far back a customer's earlier requests are shown to
+	// the model; 0 = none are.
+	HistoryWindow time.Duration `env:"HISTORY_WINDOW,required,notEmpty"`
 }
 
 // Validate reports every value out of range.
@@ -61,6 +64,6 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		return err
 	}
 	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.Next.Target())
-	pipeline.NewRunner(db, &worker{analyzer: analyzer}, enqueuer, cfg.Stage).Mount(s.Router)
+	pipeline.NewRunner(db, &worker{analyzer: analyzer, earlier: within(db, cfg.HistoryWindow, time.Now)}, enqueuer, cfg.Stage).Mount(s.Router)
 	return nil
 }

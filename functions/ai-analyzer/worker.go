@@ -19,6 +19,7 @@ import (
 // worker works topology.AIAnalysis.
 type worker struct {
 	analyzer *analysis.Analyzer
+	earlier  earlier // nil where the analysis does not look at them
 }
 
 var _ pipeline.Worker = (*worker)(nil)
@@ -33,6 +34,13 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	kind, content, err := contentOf(request)
 	if err != nil {
 		return pipeline.Outcome{}, pipeline.Permanent(err)
+	}
+	if w.earlier != nil {
+		links, err := w.earlier(ctx, request)
+		if err != nil {
+			return pipeline.Outcome{}, err
+		}
+		content.History = tell(links)
 	}
 	result, err := w.analyzer.Analyze(ctx, kind, content, options(job.Office.Workflow, kind))
 	if err != nil {

@@ -90,7 +90,7 @@ var catalog = []workload{
 		enqueues:     []topology.Stage{topology.Workflow},
 		projectRoles: []string{"roles/aiplatform.user"},
 		apis:         []string{apiVertex},
-		env:          []func(*program) env{tenantEnv, geminiEnv},
+		env:          []func(*program) env{tenantEnv, geminiEnv, historyEnv},
 		googleOnly:   true,
 	},
 	{
@@ -300,6 +300,10 @@ func geminiEnv(p *program) env {
 		topology.EnvGeminiModel:    pulumi.String(p.cfg.Gemini.Model),
 		topology.EnvVertexEndpoint: pulumi.String(p.cfg.Endpoints.VertexAI),
 	}
+}
+
+func historyEnv(p *program) env {
+	return env{topology.EnvHistoryWindow: pulumi.String(p.cfg.HistoryWindow.String())}
 }
 
 func manifestEnv(p *program) env {

@@ -35,7 +35,8 @@ type Config struct {
 
 	LogLevel       string   `json:"logLevel"`
 	TenantCacheTTL duration `json:"tenantCacheTtl"`
-	Protect        bool     `json:"protect"` // nothing that holds data can be deleted or replaced; false: the stack is disposable
+	HistoryWindow  duration `json:"historyWindow"` // of a person's earlier requests that the analysis sees; 0s = none
+	Protect        bool     `json:"protect"`       // nothing that holds data can be deleted or replaced; false: the stack is disposable
 
 	Spanner   SpannerConfig                  `json:"spanner"`
 	Audio     AudioConfig                    `json:"audio"`

@@ -20,6 +20,10 @@ type Content struct {
 	// Fields is a JSON document as it was sent: of a form, a booking. With it
 	// there are no turns.
 	Fields json.RawMessage
+	// History is what the company knows of other requests of the same person,
+	// in its own words; "" for nothing. It is shown as historyName, whatever the
+	// content has of that name, and is no evidence for anything.
+	History string
 
 	condensed bool // the turns are excerpts of what was longer
 }
@@ -34,6 +38,25 @@ type Turn struct {
 // with every request about a content.
 const maxDetail = 2000
 
+// historyName is the detail, or the field, that is the content's history.
+const historyName = "other_requests_of_this_person"
+
+// withHistory puts the history among the fields.
+func withHistory(fields any, history string) any {
+	object, ok := fields.(map[string]any)
+	if !ok {
+		if history == "" {
+			return fields
+		}
+		object = map[string]any{"content": fields}
+	}
+	delete(object, historyName) // nobody else speaks of it
+	if history != "" {
+		object[historyName] = history
+	}
+	return object
+}
+
 // render writes the content as the one JSON document that the model reads, so
 // that nothing in it can pass for a detail or for another speaker's turn. What
 // cannot be seen is left out, see invisible; the second result counts it.
@@ -41,11 +64,15 @@ func (c Content) render() (string, int) {
 	var document any
 	switch {
 	case len(c.Fields) > 0 && !c.condensed:
-		document = fieldsOf(c.Fields)
+		document = withHistory(fieldsOf(c.Fields), c.History)
 	default:
 		details := map[string]string{}
 		for name, value := range c.Details {
 			details[name] = clipRunes(value, maxDetail)
+		}
+		delete(details, historyName)
+		if c.History != "" {
+			details[historyName] = clipRunes(c.History, maxDetail)
 		}
 		turns := c.Turns
 		if turns == nil {

@@ -129,6 +129,7 @@ const (
 	EnvSweepBatch          = "SWEEP_BATCH"                 // stages that one run of the sweeper enqueues at most
 	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
 	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
+	EnvHistoryWindow       = "HISTORY_WINDOW"              // Go duration: of a person's earlier requests that the analysis sees, 0 = none
 	EnvMaxBodyBytes        = "MAX_BODY_BYTES"              // largest accepted request body
 	EnvTrustedHops         = "TRUSTED_HOPS"                // front ends between a caller and the service; -1 = not known
 	EnvMaxAttachmentBytes  = "MAX_ATTACHMENT_BYTES"        // of MAX_BODY_BYTES, those of a form's files
