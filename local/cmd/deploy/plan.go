@@ -22,8 +22,9 @@ import (
 	"ingestion.internal/local/internal/plan"
 )
 
-// placeholder stands for every secret value in a plan.
-const placeholder = "placeholder-of-a-preview"
+// placeholder stands for every secret value in a plan. It is as long as the
+// longest secret has to be.
+const placeholder = "placeholder-of-a-preview-in-place-of-a-secret"
 
 // scratch opens a stack from nothing in the folder: what it consists of does
 // not depend on what is deployed, nor on who may decrypt its secrets. Its
