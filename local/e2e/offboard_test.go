@@ -23,6 +23,7 @@ func (p *platform) offboard(t *testing.T) {
 	// By the engine, which has written the file in its own way by now.
 	p.config(t, "rm", "ingestion:protect")
 	p.config(t, "rm", "ingestion:audio")
+	p.config(t, "rm", "ingestion:documents")
 	p.deploy(t)
 	before := p.count(t, "SELECT COUNT(*) FROM requests WHERE tenant_id = 'oak-stone'")
 	if before == 0 {
