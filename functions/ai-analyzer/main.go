@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ingestion.internal/shared/analysis"
-	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
@@ -42,17 +41,14 @@ func (c config) Validate() error { return c.Stage.Validate() }
 func main() { service.Main(topology.AIAnalyzer, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
-	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
 	if err != nil {
 		return err
 	}
-	s.OnClose("cloud tasks", tasks.Close)
 	analyzer, err := analysis.New(ctx, analysis.Config{
 		Project:  cfg.VertexProject,
 		Location: cfg.VertexLocation,
@@ -63,7 +59,6 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.Next.Target())
 	pipeline.NewRunner(db, &worker{analyzer: analyzer, earlier: within(db, cfg.HistoryWindow, time.Now)}, enqueuer, cfg.Stage).Mount(s.Router)
 	return nil
 }

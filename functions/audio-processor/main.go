@@ -66,23 +66,20 @@ func (c config) Validate() error {
 func main() { service.Main(topology.AudioProcessor, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
 
 	secretManager, err := gcp.SecretManager(ctx, cfg.Secrets.Endpoint)
 	if err != nil {
 		return err
 	}
 	s.OnClose("secret manager", secretManager.Close)
-	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
 	if err != nil {
 		return err
 	}
-	s.OnClose("cloud tasks", tasks.Close)
 	objects, err := gcp.Storage(ctx, cfg.StorageEndpoint)
 	if err != nil {
 		return err
@@ -118,7 +115,6 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		transcriber: transcriber,
 		log:         slog.Default(),
 	}
-	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.Next.Target())
 	pipeline.NewRunner(db, w, enqueuer, cfg.Stage).Mount(s.Router)
 	return nil
 }

@@ -53,12 +53,10 @@ func (c config) Validate() error {
 func main() { service.Main(topology.Dispatcher, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
 	manager, err := gcp.SecretManager(ctx, cfg.Secrets.Endpoint)
 	if err != nil {
 		return err

@@ -38,17 +38,14 @@ func (c config) Validate() error {
 func main() { service.Main(topology.IntakeAPI, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
-	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AIAnalysis.Target())
 	if err != nil {
 		return err
 	}
-	s.OnClose("cloud tasks", tasks.Close)
 
 	objects, err := gcp.Storage(ctx, cfg.StorageEndpoint)
 	if err != nil {
@@ -63,7 +60,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		},
 		maxFields: cfg.MaxBodyBytes - cfg.MaxAttachmentBytes,
 		db:        db,
-		enqueuer:  pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AIAnalysis.Target()),
+		enqueuer:  enqueuer,
 		guard:     publicapi.NewGuard(cfg.Public, nil),
 	}
 	h.mount(s.Router)

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/service"
@@ -45,18 +44,14 @@ func (c config) Validate() error {
 func main() { service.Main(topology.Sweeper, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
-	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target(), cfg.Delivery.Target())
 	if err != nil {
 		return err
 	}
-	s.OnClose("cloud tasks", tasks.Close)
-	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target(), cfg.Delivery.Target())
 	mount(s, pipeline.NewSweeper(db, enqueuer, cfg.Batch))
 	return nil
 }

@@ -32,27 +32,24 @@ type config struct {
 func main() { service.Main(topology.WebhookProcessor, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
 	secretClient, err := gcp.SecretManager(ctx, cfg.Secrets.Endpoint)
 	if err != nil {
 		return err
 	}
 	s.OnClose("secret manager", secretClient.Close)
-	taskClient, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target())
 	if err != nil {
 		return err
 	}
-	s.OnClose("cloud tasks", taskClient.Close)
 
 	h := &handler{
 		db:             db,
 		secrets:        secrets.NewManager(secretClient, cfg.Secrets),
-		enqueuer:       pipeline.NewEnqueuer(taskClient, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target()),
+		enqueuer:       enqueuer,
 		platformSecret: cfg.PlatformSecret,
 		replayWindow:   cfg.ReplayWindow,
 		now:            time.Now,

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/geocode"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/service"
@@ -41,12 +40,10 @@ func (c config) Validate() error {
 func main() { service.Main(topology.WorkflowEngine, setup) }
 
 func setup(ctx context.Context, cfg config, s *service.Service) error {
-	db, err := store.Open(ctx, cfg.Store)
+	db, err := pipeline.OpenDatabase(ctx, s, cfg.Store)
 	if err != nil {
 		return err
 	}
-	s.OnClose("database", db.Close)
-	s.WaitFor("database", db.Ping)
 	w := &worker{batchEvery: cfg.BatchEvery, now: time.Now}
 	if cfg.Geocoding {
 		places, err := geocode.New(ctx, cfg.GeocodingEndpoint, cfg.GeocodingTimeout)
@@ -56,12 +53,10 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		s.OnClose("geocoding", places.Close)
 		w.places = places
 	}
-	tasks, err := gcp.CloudTasks(ctx, cfg.Tasks.Endpoint)
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
 	if err != nil {
 		return err
 	}
-	s.OnClose("cloud tasks", tasks.Close)
-	enqueuer := pipeline.NewEnqueuer(tasks, cfg.Tasks, cfg.Next.Target())
 	pipeline.NewRunner(db, w, enqueuer, cfg.Stage).Mount(s.Router)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"ingestion.internal/local/internal/follow"
 	"ingestion.internal/local/internal/sample"
 	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/keyring"
@@ -33,11 +32,7 @@ func (a *app) booking(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	status, err := deployed(ctx, client)
-	if err != nil {
-		return err
-	}
-	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	status, db, err := platform(ctx, client)
 	if err != nil {
 		return err
 	}

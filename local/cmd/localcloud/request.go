@@ -80,11 +80,7 @@ func (a *app) form(ctx context.Context) error {
 	if a.opts.CallRail && len(a.opts.Files) > 0 {
 		return coded(cli.ExitUsage, errors.New("CallRail tells of no files: --callrail or --file"))
 	}
-	status, err := deployed(ctx, client)
-	if err != nil {
-		return err
-	}
-	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	status, db, err := platform(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -139,11 +135,7 @@ func (a *app) text(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	status, err := deployed(ctx, client)
-	if err != nil {
-		return err
-	}
-	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	status, db, err := platform(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -215,14 +207,21 @@ func deployed(ctx context.Context, client *daemonapi.Client) (daemonapi.Status, 
 	return s, nil
 }
 
+// platform returns the status of a cloud that has the platform on it, and its
+// database, which the caller closes.
+func platform(ctx context.Context, client *daemonapi.Client) (daemonapi.Status, *follow.Spanner, error) {
+	status, err := deployed(ctx, client)
+	if err != nil {
+		return status, nil, err
+	}
+	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	return status, db, err
+}
+
 // placeCall makes up a call, sends its webhook and follows the request. With
 // an error the story is what is known so far, or nil.
 func (a *app) placeCall(ctx context.Context, client *daemonapi.Client, spec callSpec) (*follow.Story, error) {
-	status, err := deployed(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
+	status, db, err := platform(ctx, client)
 	if err != nil {
 		return nil, err
 	}
