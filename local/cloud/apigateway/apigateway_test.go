@@ -259,6 +259,11 @@ func TestRefusals(t *testing.T) {
 		{"no backend", strings.Replace(valid, "x-google-backend", "x-other", 1), []string{"paths./api/v1/things.post.x-google-backend: no backend"}},
 		{"relative address", fmt.Sprintf(document, "/b"), []string{"no absolute http(s) URL"}},
 		{"unknown field", strings.Replace(valid, "jwt_audience", "jwt_audiance", 1), []string{"jwt_audiance"}},
+		{
+			"unknown extensions",
+			strings.NewReplacer("info: {", "x-google-backnd: {}\ninfo: {x-google-a: 1, ", "    get:\n      operationId: health", "    x-google-b: 1\n    get:\n      x-google-quota: {}\n      x-examples: []\n      operationId: health").Replace(valid),
+			[]string{"x-google-backnd: the local", "info.x-google-a: the local", "paths./healthz.x-google-b: the local", "paths./healthz.get.x-google-quota: the local"},
+		},
 		{"both auth", strings.Replace(valid, "disable_auth: true", "disable_auth: true, jwt_audience: x", 1), []string{"exclude each other"}},
 		{"no paths", "swagger: \"2.0\"\ninfo: {title: t, version: v}\npaths: {}", []string{"paths: there are none"}},
 	}

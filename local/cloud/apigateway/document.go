@@ -61,15 +61,19 @@ func parse(raw []byte) ([]route, error) {
 	if doc.Info.Title == "" || doc.Info.Version == "" {
 		errs = append(errs, errors.New("info: title and version are required"))
 	}
+	errs = append(errs, unknownExtensions("", doc.Extensions)...)
+	errs = append(errs, unknownExtensions("info", doc.Info.Extensions)...)
 	var routes []route
 	seen := map[string]string{}
 	for path, item := range doc.Paths {
+		errs = append(errs, unknownExtensions("paths."+path, item.Extensions)...)
 		for method, op := range item.Operations() {
 			where := fmt.Sprintf("paths.%s.%s", path, strings.ToLower(method))
 			if !strings.HasPrefix(path, "/") {
 				errs = append(errs, fmt.Errorf("%s: a path begins with /", where))
 				continue
 			}
+			errs = append(errs, unknownExtensions(where, op.Extensions)...)
 			switch other := seen[op.OperationID]; {
 			case op.OperationID == "":
 				errs = append(errs, fmt.Errorf("%s: operationId is required", where))
@@ -106,6 +110,20 @@ func parse(raw []byte) ([]route, error) {
 		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.method, b.method))
 	})
 	return routes, nil
+}
+
+// unknownExtensions returns an error for each of Google's extensions but the one
+// that this gateway acts by. A mistyped one has no effect anywhere, and of one
+// that is not built here nobody would see that it was never tried. Extensions
+// of other names are the document's own.
+func unknownExtensions(where string, extensions map[string]any) []error {
+	var errs []error
+	for name := range extensions {
+		if strings.HasPrefix(name, "x-google-") && name != "x-google-backend" {
+			errs = append(errs, fmt.Errorf("%s: the local gateway knows no such extension", strings.TrimPrefix(where+"."+name, ".")))
+		}
+	}
+	return errs
 }
 
 func backend(extension any, translation string) (route, error) {
