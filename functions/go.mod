@@ -14,6 +14,7 @@ require (
 )
 
 require (
+	cloud.google.com/go/documentai v1.52.0 // indirect
 	cloud.google.com/go/maps v1.45.0 // indirect
 	cloud.google.com/go/secretmanager v1.24.0 // indirect
 	cloud.google.com/go/speech v1.38.1 // indirect

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/documents"
 	"ingestion.internal/shared/speech"
 	"ingestion.internal/shared/store"
 )
@@ -25,7 +26,26 @@ func contentOf(request *store.Request) (analysis.Kind, analysis.Content, error) 
 	case store.ModeBooking:
 		return analysis.Booking, analysis.Content{Fields: request.Payload}, nil
 	}
-	return analysis.Form, analysis.Content{Fields: request.Payload}, nil // every field as it was sent
+	content := analysis.Content{Fields: request.Payload} // every field as it was sent
+	reading, err := documents.Parse(request.Documents)
+	if err != nil {
+		return analysis.Form, content, err
+	}
+	content.Documents = shown(reading)
+	return analysis.Form, content, nil
+}
+
+// shown is what the model is shown of a form's documents.
+func shown(reading *documents.Reading) []analysis.Document {
+	var all []analysis.Document
+	for _, d := range reading.Read() {
+		document := analysis.Document{Name: d.Name, Text: d.Text}
+		for _, f := range d.Fields {
+			document.Fields = append(document.Fields, analysis.Field(f))
+		}
+		all = append(all, document)
+	}
+	return all
 }
 
 func callContent(request *store.Request) (analysis.Content, error) {

@@ -262,6 +262,10 @@ func TestContentOf(t *testing.T) {
 		"text_of_another_shape": {store.Request{CommunicationMode: store.ModeText, Payload: []byte(`{"body":"x"}`)}, analysis.Text, analysis.Content{Fields: []byte(`{"body":"x"}`)}},
 		"booking":               {store.Request{CommunicationMode: store.ModeBooking, Payload: []byte(`{"summary":"x"}`)}, analysis.Booking, analysis.Content{Fields: []byte(`{"summary":"x"}`)}},
 		"form":                  {store.Request{CommunicationMode: store.ModeForm, Payload: []byte(`{"a":1}`)}, analysis.Form, analysis.Content{Fields: []byte(`{"a":1}`)}},
+		"form_with_files": {store.Request{CommunicationMode: store.ModeForm, Payload: []byte(`{"a":1}`), Documents: []byte(`{"documents":[
+			{"object":"o1","name":"plan.pdf","type":"application/pdf","status":"read","text":"Phone: 310","fields":[{"name":"Phone","value":"310","confidence":0.5}]},
+			{"object":"o2","name":"x.png","type":"image/png","status":"failed","cause":"damaged"}]}`)}, analysis.Form,
+			analysis.Content{Fields: []byte(`{"a":1}`), Documents: []analysis.Document{{Name: "plan.pdf", Text: "Phone: 310", Fields: []analysis.Field{{Name: "Phone", Value: "310", Confidence: 0.5}}}}}},
 		"call_without_turns": {store.Request{CommunicationMode: store.ModePhoneCall, Transcription: []byte(`{"status":"completed","text":"all of it"}`)}, analysis.Call,
 			analysis.Content{Details: map[string]string{}, Turns: []analysis.Turn{{Text: "all of it"}}}},
 	} {
@@ -377,7 +381,7 @@ func TestStage(t *testing.T) {
 		t.Errorf("request %+v", got)
 	}
 	var a analysis.Analysis
-	if err := json.Unmarshal(got.Analysis, &a); err != nil || a.PromptVersion != "form.v2" || a.Summary == "" {
+	if err := json.Unmarshal(got.Analysis, &a); err != nil || a.PromptVersion != "form.v3" || a.Summary == "" {
 		t.Errorf("analysis %+v, %v", a, err)
 	}
 	if diff := cmp.Diff([]string{"/v2/projects/p/locations/l/queues/workflow/tasks http://engine/tasks/workflow"}, enqueued); diff != "" {
@@ -394,7 +398,7 @@ func TestStage(t *testing.T) {
 	entry := story.Entries[len(story.Entries)-1]
 	wantEntry := store.Entry{
 		Action: "analysed", Reason: "by the prompt for a form: intent quote_request, lead score 85, spam likelihood 5", Stage: topology.AIAnalysis,
-		ConfigHash: store.ConfigHash(workflow.Default()), PromptVersion: "form.v2", Model: a.Model,
+		ConfigHash: store.ConfigHash(workflow.Default()), PromptVersion: "form.v3", Model: a.Model,
 		Details: map[string]any{"schema_version": a.SchemaVersion, "tokens_input": float64(a.Tokens.Input), "tokens_output": float64(a.Tokens.Output),
 			"repaired": false, "communication": "enquiry", "cost_usd_micros": 1350., "reasons": []any{}},
 	}

@@ -114,6 +114,10 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	if f.Redirect != "" && raw.Plain {
 		w = &sentOn{ResponseWriter: w, request: r, address: f.Redirect}
 	}
+	first := topology.AIAnalysis
+	if len(f.Attachments) > 0 {
+		first = topology.DocumentProcessing
+	}
 	return pipeline.Accept(ctx, w, h.db, h.enqueuer, store.Request{
 		TenantID:          f.TenantID,
 		RequestID:         requestID,
@@ -125,7 +129,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 		CustomerEmail:     f.Email,
 		PostalCode:        f.PostalCode,
 		Payload:           payload,
-	}, topology.AIAnalysis)
+	}, first)
 }
 
 // keep stores the form's files. They are safe before their form is, so a form

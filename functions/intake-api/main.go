@@ -18,6 +18,7 @@ type config struct {
 	service.Config
 	Store      store.Config
 	Tasks      pipeline.TasksConfig
+	Documents  pipeline.DocumentProcessingTarget
 	AIAnalysis pipeline.AIAnalysisTarget
 	Public     publicapi.Config
 
@@ -42,7 +43,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AIAnalysis.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Documents.Target(), cfg.AIAnalysis.Target())
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ func newFixture(t *testing.T, lets intake.Config) *fixture {
 		Config:     service.Config{MaxBodyBytes: 64 << 10},
 		Store:      storeConfig,
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
+		Documents:  pipeline.DocumentProcessingTarget{Queue: queue, ServiceURL: "https://documents.example"},
 		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
 	}, s); err != nil {
 		t.Fatal(err)

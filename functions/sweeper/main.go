@@ -27,6 +27,7 @@ type config struct {
 	Store           store.Config
 	Tasks           pipeline.TasksConfig
 	AudioProcessing pipeline.AudioProcessingTarget
+	Documents       pipeline.DocumentProcessingTarget
 	AIAnalysis      pipeline.AIAnalysisTarget
 	Workflow        pipeline.WorkflowTarget
 	Delivery        pipeline.DeliveryTarget
@@ -48,7 +49,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target(), cfg.Delivery.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.Documents.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target(), cfg.Delivery.Target())
 	if err != nil {
 		return err
 	}

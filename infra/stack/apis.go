@@ -50,9 +50,6 @@ func (p *program) registerAPIs() error {
 	if p.cfg.Deployer.Repository != "" {
 		apis = append(apis, apiCredentials, apiTokens)
 	}
-	if p.cfg.DocumentAI.Enabled {
-		apis = append(apis, apiDocuments)
-	}
 	if p.cfg.Organization.Policies {
 		apis = append(apis, apiOrgPolicy)
 	}

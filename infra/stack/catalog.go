@@ -59,10 +59,11 @@ var catalog = []workload{
 		googleOnly:     true,
 	},
 	{
-		name:       topology.IntakeAPI,
-		size:       Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
-		public:     true,
-		enqueues:   []topology.Stage{topology.AIAnalysis},
+		name:   topology.IntakeAPI,
+		size:   Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
+		public: true,
+		// A form without files has nothing to read.
+		enqueues:   []topology.Stage{topology.DocumentProcessing, topology.AIAnalysis},
 		env:        []func(*program) env{tenantEnv, formEnv},
 		googleOnly: true,
 		// To create, and neither to read nor to overwrite: it faces the world.
@@ -82,6 +83,19 @@ var catalog = []workload{
 		projectRoles: []string{"roles/speech.client"},
 		apis:         []string{apiSpeech},
 		env:          []func(*program) env{tenantEnv, secretEnv, audioEnv},
+	},
+	{
+		name: topology.DocumentProcessor,
+		// A form's files are read one after the other, up to 15 pages each; few
+		// forms at a time leave each file the memory that it has in base64.
+		size:          Size{CPU: "1", Memory: "512Mi", Concurrency: 4, MaxInstances: maxInstances, Timeout: seconds(300)},
+		stage:         topology.DocumentProcessing,
+		enqueues:      []topology.Stage{topology.AIAnalysis},
+		env:           []func(*program) env{tenantEnv, readEnv},
+		googleOnly:    true,
+		documentRoles: []string{"roles/storage.objectViewer"},
+		projectRoles:  []string{"roles/documentai.apiUser"},
+		optionalAPIs:  documentAPIs,
 	},
 	{
 		name:         topology.AIAnalyzer,

@@ -200,6 +200,7 @@ type Endpoints struct {
 	Speech                 string   `json:"speech"`
 	VertexAI               string   `json:"vertexAi"`
 	Geocoding              string   `json:"geocoding"`
+	DocumentAI             string   `json:"documentAi"`
 	CallRailAPI            string   `json:"callrailApi"`
 	CallRailRecordingHosts []string `json:"callrailRecordingHosts"`
 	HubSpot                string   `json:"hubspot"`
@@ -274,7 +275,7 @@ func defaults() *Config {
 		Geocoding: GeocodingConfig{Timeout: seconds(5)},
 	}
 	c.Deployer.Branch = "main"
-	c.DocumentAI = DocumentAIConfig{Location: "us", Version: "pretrained-form-parser-v2.0-2022-11-10"}
+	c.DocumentAI = DocumentAIConfig{Location: "us", Version: "pretrained-form-parser-v2.0-2022-11-10", MinConfidence: 0.8}
 	c.Monitoring = defaultMonitoring()
 	c.Backup = BackupConfig{RetentionDays: 30, MaxAge: seconds(30 * 3600)}
 	for _, stage := range topology.Stages {

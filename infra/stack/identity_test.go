@@ -137,7 +137,7 @@ func TestCIHoldsNoMoreThanItNeeds(t *testing.T) {
 			t.Errorf("%s holds %s on the project", member, role)
 		}
 		if role == "roles/resourcemanager.projectIamAdmin" && field(r, "condition.expression") !=
-			`api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['roles/aiplatform.user', 'roles/secretmanager.secretAccessor', 'roles/speech.client'])` {
+			`api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['roles/aiplatform.user', 'roles/documentai.apiUser', 'roles/secretmanager.secretAccessor', 'roles/speech.client'])` {
 			t.Errorf("%s may grant by %v", member, field(r, "condition.expression"))
 		}
 		if strings.HasPrefix(member, "serviceAccount:ci-planner") && strings.HasSuffix(strings.ToLower(role), "admin") {

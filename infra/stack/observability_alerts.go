@@ -160,6 +160,13 @@ var alerts = []alert{
 		},
 	},
 	{
+		name: "document-failures", title: "Documents cannot be read", severity: "ERROR", threshold: 3, unit: events,
+		why: "Forms are analysed without what is in their files, or wait for another attempt. The files are kept.",
+		conditions: func(_ *program, limit float64) []condition {
+			return []condition{counted("Documents that could not be read within 15 minutes", mDocuments, ofService, 15*minutes, limit, []string{"metric.label." + t.Outcome}, is(t.Event, t.DocumentFailed))}
+		},
+	},
+	{
 		name: "analysis-failures", title: "Analyses fail", severity: "ERROR", threshold: 10, unit: percent,
 		why: "Leads wait for their score, and end as dead letters if the model does not come back.",
 		conditions: func(_ *program, limit float64) []condition {

@@ -59,6 +59,7 @@ const (
 	mRecordings    = "recordings"
 	mTranscription = "transcription_seconds"
 	mUntranscribed = "transcription_failures"
+	mDocuments     = "documents"
 	mAnalysis      = "analysis_seconds"
 	mUnanalysed    = "analysis_failures"
 	mInputTokens   = "analysis_input_tokens"
@@ -86,6 +87,7 @@ var logMetrics = []logMetric{
 	{name: mSpam, title: "Spam likelihood", resource: ofService, events: []string{t.RequestDecided}, filter: "jsonPayload." + t.SpamLikelihood + ">=0", value: t.SpamLikelihood, unit: "%", bounds: percentBounds},
 	{name: mRecordings, title: "Recordings fetched", resource: ofService, events: []string{t.RecordingStored, t.RecordingFailed}, labels: []string{t.Event, t.Outcome}},
 	{name: mTranscription, title: "Time from the recording to its transcript", resource: ofService, events: []string{t.TranscriptionDone}, labels: []string{t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
+	{name: mDocuments, title: "Documents read", resource: ofService, events: []string{t.DocumentRead, t.DocumentFailed}, labels: []string{t.Event, t.Outcome}},
 	{name: mUntranscribed, title: "Transcriptions failed", resource: ofService, events: []string{t.TranscriptionFailed}, labels: []string{t.Outcome}},
 	{name: mAnalysis, title: "Time of an analysis", resource: ofService, events: []string{t.AnalysisDone}, labels: []string{t.Channel, t.Model, t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mUnanalysed, title: "Analyses failed", resource: ofService, events: []string{t.AnalysisFailed}, labels: []string{t.Channel, t.Model}},

@@ -117,6 +117,7 @@ var roles = map[string]string{
 	"roles/spanner.backupWriter":                 "on the instance, to make and list backups, and not to delete them",
 	"roles/spanner.databaseRoleUser":             "on one role in the database",
 	"roles/spanner.fineGrainedAccessUser":        "on the database, where it gives nothing but what a role in it has",
+	"roles/documentai.apiUser":                   "one processor a stack, and provider 7 has no grant on it",
 	"roles/speech.client":                        "recognisers have no resource to grant on",
 	"roles/storage.objectCreator":                "on one bucket",
 	"roles/storage.objectViewer":                 "on one bucket",

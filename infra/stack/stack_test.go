@@ -419,8 +419,8 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		callers[name] = append(callers[name], field(r, "member"))
 	}
 	services := o.only("gcp:cloudrunv2/service:Service")
-	if len(services) != 8 {
-		t.Fatalf("%d services, want 8", len(services))
+	if len(services) != 9 {
+		t.Fatalf("%d services, want 9", len(services))
 	}
 	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
 	for _, r := range services {

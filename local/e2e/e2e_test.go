@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ingestion.internal/shared/documents"
 )
 
 // The sample tenant of Pulumi.local.yaml whose key and company id are public.
@@ -198,6 +200,14 @@ func (p *platform) forms(t *testing.T) {
 	p.json(t, &s, "form", "--json")
 	if s.Status != "completed" || s.Decision == "" || len(s.Stages) != 3 {
 		t.Errorf("form: %+v", s)
+	}
+	var filled struct {
+		story
+		Documents documents.Reading `json:"documents"`
+	}
+	p.json(t, &filled, "form", "--document", "--json")
+	if filled.Status != "completed" || len(filled.Stages) != 4 || !filled.Documents.Contact["phone"].Used || filled.Documents.Contact["phone"].Value != "+13105550142" {
+		t.Errorf("form with a document: %+v", filled)
 	}
 	var spam story
 	p.json(t, &spam, "call", "--scenario", "spam-robocall", "--json")

@@ -13,8 +13,8 @@ var (
 	processorVersion = regexp.MustCompile(`^projects/[^/]+/locations/[a-z0-9-]+/processors/[a-z0-9]+/processorVersions/[A-Za-z0-9._-]+$`)
 )
 
-// documentKinds are Document AI's processors: kept, because nothing reads
-// documents on this machine.
+// documentKinds are Document AI's processors. They are kept only: the stand-in
+// reads for any of this project's.
 func documentKinds() []Kind {
 	return []Kind{{
 		Type: "gcp:essentialcontacts/documentAiProcessor:DocumentAiProcessor", Mode: Recorded,

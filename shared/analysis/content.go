@@ -24,6 +24,9 @@ type Content struct {
 	// in its own words; "" for nothing. It is shown as historyName, whatever the
 	// content has of that name, and is no evidence for anything.
 	History string
+	// Documents is what was read in the files that came with the fields. They
+	// are shown as documentsName, whatever the fields have of that name.
+	Documents []Document
 
 	condensed bool // the turns are excerpts of what was longer
 }
@@ -34,26 +37,50 @@ type Turn struct {
 	Text    string `json:"text"`
 }
 
+// Document is a file of its sender's.
+type Document struct {
+	Name   string  `json:"name,omitempty"` // as its sender calls it
+	Fields []Field `json:"fields,omitempty"`
+	Text   string  `json:"text,omitempty"`
+}
+
+// Field is what is filled in in a document, as far as it could be read.
+type Field struct {
+	Name       string  `json:"name"`
+	Value      string  `json:"value"`
+	Confidence float64 `json:"confidence"` // 0-1, that it was read right
+}
+
 // maxDetail bounds one detail, in characters: details are short, and are sent
 // with every request about a content.
 const maxDetail = 2000
 
-// historyName is the detail, or the field, that is the content's history.
-const historyName = "other_requests_of_this_person"
+// Names of the details, or the fields, that are not their sender's.
+const (
+	historyName   = "other_requests_of_this_person"
+	documentsName = "attached_documents"
+)
 
-// withHistory puts the history among the fields.
-func withHistory(fields any, history string) any {
+// withOwn puts what is not the sender's among the fields. Nobody else has
+// fields of these names.
+func (c Content) withOwn(fields any) any {
+	own := map[string]any{}
+	if c.History != "" {
+		own[historyName] = c.History
+	}
+	if len(c.Documents) > 0 {
+		own[documentsName] = c.Documents
+	}
 	object, ok := fields.(map[string]any)
 	if !ok {
-		if history == "" {
+		if len(own) == 0 {
 			return fields
 		}
 		object = map[string]any{"content": fields}
 	}
-	delete(object, historyName) // nobody else speaks of it
-	if history != "" {
-		object[historyName] = history
-	}
+	delete(object, historyName)
+	delete(object, documentsName)
+	maps.Copy(object, own)
 	return object
 }
 
@@ -64,7 +91,7 @@ func (c Content) render() (string, int) {
 	var document any
 	switch {
 	case len(c.Fields) > 0 && !c.condensed:
-		document = withHistory(fieldsOf(c.Fields), c.History)
+		document = c.withOwn(fieldsOf(c.Fields))
 	default:
 		details := map[string]string{}
 		for name, value := range c.Details {
@@ -147,6 +174,12 @@ func (c Content) words() string {
 	if len(c.Fields) > 0 {
 		collect(&b, fieldsOf(c.Fields))
 	}
+	for _, d := range c.Documents {
+		b.WriteString(d.Text + "\n")
+		for _, f := range d.Fields {
+			b.WriteString(f.Value + "\n")
+		}
+	}
 	return b.String()
 }
 
@@ -177,7 +210,7 @@ func (c Content) texts() []Turn {
 	if len(c.Fields) == 0 {
 		return c.Turns
 	}
-	text, _ := Content{Fields: c.Fields}.render()
+	text, _ := Content{Fields: c.Fields, Documents: c.Documents}.render()
 	return []Turn{{Text: text}}
 }
 

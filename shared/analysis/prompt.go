@@ -53,7 +53,7 @@ func newInstruction(noun, promptVersion, schemaVersion string) *instruction {
 // kinds has the current version of each kind.
 var kinds = map[Kind]*instruction{
 	Call:    newInstruction("call", "call.v2", "call.v2"),
-	Form:    newInstruction("form", "form.v2", "form.v2"),
+	Form:    newInstruction("form", "form.v3", "form.v2"),
 	Chat:    newInstruction("chat", "chat.v2", "chat.v2"),
 	Booking: newInstruction("booking", "booking.v2", "booking.v2"),
 	Text:    newInstruction("text messages", "text.v2", "text.v2"),

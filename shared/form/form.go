@@ -227,6 +227,11 @@ var (
 	lastNames  = []string{"last_name", "lastname", "family_name", "surname", "lname"}
 )
 
+// IsNamePart tells whether a field of this name holds one half of a name.
+func IsNamePart(field string) bool {
+	return slices.Contains(firstNames, normalName(field)) || slices.Contains(lastNames, normalName(field))
+}
+
 var (
 	officeID       = regexp.MustCompile(`^[A-Za-z0-9_-]{1,36}$`)
 	idempotencyKey = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
@@ -414,33 +419,34 @@ const intakeField = "_intake"
 // Payload is the form as its request keeps it: what it says, and below _intake
 // what the platform adds.
 func (f *Form) Payload(origin string) (json.RawMessage, error) {
-	added := map[string]any{}
-	if origin != "" {
-		added["origin"] = origin
-	}
-	if len(f.Signals) > 0 {
-		added["signals"] = f.Signals
-	}
-	if len(f.Attachments) > 0 {
-		added["attachments"] = f.Attachments
-	}
+	more := added{Origin: origin, Signals: f.Signals, Attachments: f.Attachments}
 	payload := maps.Clone(f.Fields)
-	if len(added) > 0 {
-		payload[intakeField] = added
+	if origin != "" || len(f.Signals) > 0 || len(f.Attachments) > 0 {
+		payload[intakeField] = more
 	}
 	return json.Marshal(payload)
 }
 
-// SignalsOf returns the signals in a request's payload.
-func SignalsOf(payload json.RawMessage) []string {
+// added is what the platform adds to a form, below intakeField.
+type added struct {
+	Origin      string       `json:"origin,omitempty"`
+	Signals     []string     `json:"signals,omitempty"`
+	Attachments []Attachment `json:"attachments,omitempty"`
+}
+
+func addedTo(payload json.RawMessage) added {
 	var p struct {
-		Intake struct {
-			Signals []string `json:"signals"`
-		} `json:"_intake"`
+		Intake added `json:"_intake"`
 	}
 	_ = json.Unmarshal(payload, &p) // of another shape: none
-	return p.Intake.Signals
+	return p.Intake
 }
+
+// SignalsOf returns the signals in a request's payload.
+func SignalsOf(payload json.RawMessage) []string { return addedTo(payload).Signals }
+
+// AttachmentsOf returns the files that a request's payload lists.
+func AttachmentsOf(payload json.RawMessage) []Attachment { return addedTo(payload).Attachments }
 
 func deeper(value any, levels int) bool {
 	if levels < 0 {

@@ -49,6 +49,17 @@ func (t AudioProcessingTarget) Target() Target {
 	return Target{topology.AudioProcessing, t.Queue, t.ServiceURL}
 }
 
+// DocumentProcessingTarget configures a service that enqueues to that stage.
+type DocumentProcessingTarget struct {
+	Queue      string `env:"DOCUMENT_PROCESSING_QUEUE,required,notEmpty"`
+	ServiceURL string `env:"DOCUMENT_PROCESSOR_URL,required,notEmpty"`
+}
+
+// Target returns the stage's target.
+func (t DocumentProcessingTarget) Target() Target {
+	return Target{topology.DocumentProcessing, t.Queue, t.ServiceURL}
+}
+
 // AIAnalysisTarget configures a service that enqueues to that stage.
 type AIAnalysisTarget struct {
 	Queue      string `env:"AI_ANALYSIS_QUEUE,required,notEmpty"`

@@ -311,7 +311,7 @@ func (d *driver) works(recording *store.Recording, next topology.Stage, effects 
 	_, err = h.Finish(d.Context(), c, store.Outcome{
 		Update: store.RequestUpdate{
 			RecordingURL: &text, CustomerName: &text, CustomerPhone: &text, CustomerEmail: &text, PostalCode: &text,
-			Transcription: []byte(`{}`), Analysis: []byte(`{}`), LeadScore: &score, SpamLikelihood: &spam, Decision: &text, DecisionReasons: []string{"x"},
+			Transcription: []byte(`{}`), Documents: []byte(`{}`), Analysis: []byte(`{}`), LeadScore: &score, SpamLikelihood: &spam, Decision: &text, DecisionReasons: []string{"x"},
 		},
 		Recording: recording, Next: next, Effects: effects, Entries: []store.Entry{{Action: "x"}},
 	})
@@ -350,6 +350,16 @@ var services = []service{
 	}},
 	{topology.AudioProcessor, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) {
 		d.works(&store.Recording{RecordingID: store.RecordingID(storetest.Acme, "CAL"), CallID: "CAL"}, topology.AIAnalysis)
+	}},
+	{topology.DocumentProcessor, []string{"Claim", "Fail", "Finish", "Intake", "MarkEnqueued"}, func(d *driver) {
+		d.works(nil, topology.AIAnalysis)
+		_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
+		d.must(err)
+		// A telephone number that was on a sheet.
+		h, phone := d.db.Tenant(storetest.Acme), "310 555 0142"
+		c := claim(d.T, h, d.request(), topology.AudioProcessing, store.Claimed)
+		_, err = h.Finish(d.Context(), c, store.Outcome{Update: store.RequestUpdate{CustomerPhone: &phone}, Next: topology.AIAnalysis})
+		d.must(err)
 	}},
 	{topology.AIAnalyzer, []string{"Claim", "Fail", "Finish", "History", "MarkEnqueued"}, func(d *driver) {
 		d.works(nil, topology.Workflow)

@@ -166,6 +166,7 @@ const requestColumns = `request_id, office_id, source, communication_mode, statu
 	customer_name, customer_phone, customer_email, postal_code,
 	IF(payload IS NULL, NULL, TO_JSON_STRING(payload)),
 	IF(transcription_data IS NULL, NULL, TO_JSON_STRING(transcription_data)),
+	IF(document_data IS NULL, NULL, TO_JSON_STRING(document_data)),
 	IF(ai_analysis IS NULL, NULL, TO_JSON_STRING(ai_analysis)),
 	lead_score, spam_likelihood, decision, decision_reasons, failure_stage, failure_cause, revision, created_at, updated_at`
 
@@ -177,19 +178,19 @@ func (t *Tenant) request(ctx context.Context, tx reader, requestID string) (*Req
 	}).Do(func(row *spanner.Row) error {
 		r := Request{TenantID: t.id}
 		var office, source, mode, call, recording, name, phone, email, postal spanner.NullString
-		var payload, transcription, analysis, decision, failureStage, failureCause spanner.NullString
+		var payload, transcription, documents, analysis, decision, failureStage, failureCause spanner.NullString
 		var score spanner.NullInt64
 		var spam spanner.NullFloat64
 		var created, updated spanner.NullTime
 		if err := row.Columns(&r.RequestID, &office, &source, &mode, (*string)(&r.Status), &call, &recording,
-			&name, &phone, &email, &postal, &payload, &transcription, &analysis,
+			&name, &phone, &email, &postal, &payload, &transcription, &documents, &analysis,
 			&score, &spam, &decision, &r.DecisionReasons, &failureStage, &failureCause, &r.Revision, &created, &updated); err != nil {
 			return err
 		}
 		r.OfficeID, r.Source, r.CommunicationMode = office.StringVal, source.StringVal, mode.StringVal
 		r.CallID, r.RecordingURL = call.StringVal, recording.StringVal
 		r.CustomerName, r.CustomerPhone, r.CustomerEmail, r.PostalCode = name.StringVal, phone.StringVal, email.StringVal, postal.StringVal
-		r.Payload, r.Transcription, r.Analysis = rawJSON(payload), rawJSON(transcription), rawJSON(analysis)
+		r.Payload, r.Transcription, r.Documents, r.Analysis = rawJSON(payload), rawJSON(transcription), rawJSON(documents), rawJSON(analysis)
 		if score.Valid {
 			r.LeadScore = &score.Int64
 		}
@@ -297,7 +298,7 @@ func (t *Tenant) update(requestID string, status Status, u RequestUpdate) (*span
 			values[x.column] = clip(*x.value, x.max)
 		}
 	}
-	for column, value := range map[string]json.RawMessage{"transcription_data": u.Transcription, "ai_analysis": u.Analysis} {
+	for column, value := range map[string]json.RawMessage{"transcription_data": u.Transcription, "document_data": u.Documents, "ai_analysis": u.Analysis} {
 		if value == nil {
 			continue
 		}

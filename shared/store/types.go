@@ -52,6 +52,7 @@ type Request struct {
 	PostalCode        string
 	Payload           json.RawMessage // what arrived
 	Transcription     json.RawMessage // speech.Transcript, column transcription_data
+	Documents         json.RawMessage // documents.Reading, column document_data
 	Analysis          json.RawMessage // analysis.Analysis, column ai_analysis
 	LeadScore         *int64          // 0-100
 	SpamLikelihood    *float64        // 0-100
@@ -73,6 +74,7 @@ type RequestUpdate struct {
 	CustomerEmail   *string
 	PostalCode      *string
 	Transcription   json.RawMessage
+	Documents       json.RawMessage
 	Analysis        json.RawMessage
 	LeadScore       *int64
 	SpamLikelihood  *float64

@@ -80,6 +80,10 @@ const (
 	TranscriptionDone   = "transcription.done"
 	TranscriptionFailed = "transcription.failed" // outcome (retry, lost), seconds
 
+	// DocumentRead: outcome (a documents.Status), seconds, bytes, pages.
+	DocumentRead   = "document.read"
+	DocumentFailed = "document.failed" // outcome (retry, lost), seconds
+
 	// AnalysisDone: channel, model, outcome (ok, repaired, fallback), seconds,
 	// input_tokens, output_tokens, and cost_usd, which is absent where the
 	// model's price is unknown.

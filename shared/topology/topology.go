@@ -11,15 +11,16 @@ import (
 
 // Services and jobs. One folder below functions/ each.
 const (
-	WebhookProcessor = "webhook-processor"
-	IntakeAPI        = "intake-api"
-	AudioProcessor   = "audio-processor"
-	AIAnalyzer       = "ai-analyzer"
-	WorkflowEngine   = "workflow-engine"
-	Dispatcher       = "dispatcher"
-	TenantSync       = "tenant-sync"
-	Sweeper          = "sweeper"
-	Backup           = "backup"
+	WebhookProcessor  = "webhook-processor"
+	IntakeAPI         = "intake-api"
+	AudioProcessor    = "audio-processor"
+	DocumentProcessor = "document-processor"
+	AIAnalyzer        = "ai-analyzer"
+	WorkflowEngine    = "workflow-engine"
+	Dispatcher        = "dispatcher"
+	TenantSync        = "tenant-sync"
+	Sweeper           = "sweeper"
+	Backup            = "backup"
 )
 
 // SweepPath is the path on the sweeper to which its schedule posts.
@@ -40,17 +41,19 @@ const BackupPath = "/tasks/backup"
 // request_stages.
 type Stage string
 
-// The stages, in the order in which a phone call passes them. A form skips
-// AudioProcessing, and a request that nothing follows from ends with Workflow.
+// The stages in order. AudioProcessing is for calls with a recording and
+// DocumentProcessing for forms with files; a request that nothing follows from
+// ends with Workflow.
 const (
-	AudioProcessing Stage = "audio-processing"
-	AIAnalysis      Stage = "ai-analysis"
-	Workflow        Stage = "workflow"
-	Delivery        Stage = "delivery"
+	AudioProcessing    Stage = "audio-processing"
+	DocumentProcessing Stage = "document-processing"
+	AIAnalysis         Stage = "ai-analysis"
+	Workflow           Stage = "workflow"
+	Delivery           Stage = "delivery"
 )
 
 // Stages lists every stage in order.
-var Stages = []Stage{AudioProcessing, AIAnalysis, Workflow, Delivery}
+var Stages = []Stage{AudioProcessing, DocumentProcessing, AIAnalysis, Workflow, Delivery}
 
 // Before tells whether the stage comes before the other. "" is before none.
 func (s Stage) Before(other Stage) bool {
@@ -64,6 +67,8 @@ func (s Stage) Service() string {
 	switch s {
 	case AudioProcessing:
 		return AudioProcessor
+	case DocumentProcessing:
+		return DocumentProcessor
 	case AIAnalysis:
 		return AIAnalyzer
 	case Workflow:
@@ -119,6 +124,8 @@ const (
 	EnvWebhookSecretName   = "CALLRAIL_WEBHOOK_SECRET_NAME"
 	EnvAudioBucket         = "AUDIO_STORAGE_BUCKET"
 	EnvDocumentBucket      = "DOCUMENT_STORAGE_BUCKET" // of files that come with forms
+	EnvDocumentAI          = "DOCUMENT_AI_PROCESSOR"   // full name of the processor's version, projects/P/locations/L/processors/ID/processorVersions/V; "" = off
+	EnvDocumentConfidence  = "DOCUMENT_MIN_CONFIDENCE" // 0 to 1: from which on what a document says counts as the customer's
 	EnvTasksLocation       = "CLOUD_TASKS_LOCATION"
 	EnvTasksServiceAccount = "CLOUD_TASKS_SERVICE_ACCOUNT" // email whose OIDC token the queues present to the workers
 	EnvStageMaxAttempts    = "STAGE_MAX_ATTEMPTS"          // attempts of one stage before its request is a dead letter
@@ -153,6 +160,7 @@ const (
 	EnvStorageEndpoint       = "STORAGE_ENDPOINT"
 	EnvSpeechEndpoint        = "SPEECH_ENDPOINT"
 	EnvVertexEndpoint        = "VERTEX_AI_ENDPOINT"
+	EnvDocumentAIEndpoint    = "DOCUMENT_AI_ENDPOINT"
 	EnvGeocodingEndpoint     = "GEOCODING_ENDPOINT"
 	EnvCallRailAPIURL        = "CALLRAIL_API_URL"         // default https://api.callrail.com
 	EnvCallRailRecordingHost = "CALLRAIL_RECORDING_HOSTS" // comma list: host, *.suffix, or a literal ip:port that may be private
@@ -169,6 +177,8 @@ func (s Stage) EnvServiceURL() string {
 	switch s {
 	case AudioProcessing:
 		return "AUDIO_PROCESSOR_URL"
+	case DocumentProcessing:
+		return "DOCUMENT_PROCESSOR_URL"
 	case AIAnalysis:
 		return "AI_ANALYZER_URL"
 	case Workflow:
@@ -185,6 +195,8 @@ func (s Stage) EnvQueue() string {
 	switch s {
 	case AudioProcessing:
 		return "AUDIO_PROCESSING_QUEUE"
+	case DocumentProcessing:
+		return "DOCUMENT_PROCESSING_QUEUE"
 	case AIAnalysis:
 		return "AI_ANALYSIS_QUEUE"
 	case Workflow:

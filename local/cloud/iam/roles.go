@@ -87,7 +87,8 @@ var predefined = map[string][]string{
 	"roles/speech.client":   {"speech.operations.get", "speech.recognizers.get", "speech.recognizers.list", "speech.recognizers.recognize"},
 	"roles/speech.editor":   {"speech.operations.get", "speech.recognizers.create", "speech.recognizers.get", "speech.recognizers.list", "speech.recognizers.recognize", "speech.recognizers.update"},
 	"roles/documentai.apiUser": {
-		"documentai.humanReviewConfigs.review", "documentai.operations.getLegacy", "documentai.processors.processBatch", "documentai.processors.processOnline",
+		"documentai.humanReviewConfigs.review", "documentai.operations.getLegacy", "documentai.processorVersions.processBatch", "documentai.processorVersions.processOnline",
+		"documentai.processors.processBatch", "documentai.processors.processOnline",
 	},
 
 	"roles/artifactregistry.reader": artifactReader,

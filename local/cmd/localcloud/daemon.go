@@ -33,6 +33,7 @@ import (
 	"ingestion.internal/local/internal/daemonapi"
 	"ingestion.internal/local/provider"
 	"ingestion.internal/local/standin/callrail"
+	"ingestion.internal/local/standin/documentai"
 	"ingestion.internal/local/standin/fault"
 	"ingestion.internal/local/standin/geocoding"
 	"ingestion.internal/local/standin/speech"
@@ -64,6 +65,7 @@ var preferredPorts = map[string]int{
 	"salesforce":     8792,
 	"mcp":            8793,
 	"sendgrid":       8794,
+	"documentai":     8798,
 	"geocoding":      8799,
 	"firstCloudRun":  8800, // one each from here on
 	"lastOfCloudRun": 8819,
@@ -155,7 +157,8 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	c.outside = newOutside(c.secrets)
 	c.outside.faults(c.faults)
 	geocoder := geocoding.New(geocoding.Config{Identity: ids})
-	c.faults["geocoding"] = geocoder.Faults
+	reader := documentai.New(documentai.Config{Identity: ids, IAM: policy})
+	c.faults["documentai"], c.faults["geocoding"] = reader.Faults, geocoder.Faults
 	c.faults["callrail"], c.faults["speech"], c.faults["vertexai"] = c.callrail.Faults, speechServer.Faults, vertex.Faults
 
 	// The storage service writes its own address into what it answers, so it
@@ -171,6 +174,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 		{"identity", ids.JWKS()},
 		{"speech", speechServer},
 		{"vertexai", vertex},
+		{"documentai", reader},
 		{"geocoding", geocoder},
 		{"callrail", c.callrail},
 		{"hubspot", c.outside.hubspot},
@@ -372,6 +376,7 @@ func (c *localCloud) endpoints() ([]byte, error) {
 		"storage":                c.addresses["storage"],
 		"speech":                 c.addresses["speech"],
 		"vertexAi":               c.addresses["vertexai"],
+		"documentAi":             c.addresses["documentai"],
 		"geocoding":              c.addresses["geocoding"],
 		"callrailApi":            c.addresses["callrail"],
 		"callrailRecordingHosts": []string{callrailHost},

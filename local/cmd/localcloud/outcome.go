@@ -18,6 +18,7 @@ import (
 	"ingestion.internal/local/internal/follow"
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/connectors"
+	"ingestion.internal/shared/documents"
 	"ingestion.internal/shared/effects"
 	"ingestion.internal/shared/email"
 	"ingestion.internal/shared/email/sendgrid"
@@ -98,6 +99,11 @@ func timeline(s *store.Story) string {
 	if s.Request.Decision != "" {
 		fmt.Fprintf(&b, "decision %s\n", s.Request.Decision)
 	}
+	if reading, err := documents.Parse(s.Request.Documents); err == nil {
+		for _, line := range documentLines(reading) {
+			fmt.Fprintf(&b, "document %s\n", line)
+		}
+	}
 	for _, e := range s.Effects {
 		fmt.Fprintln(&b, effectLine(e))
 	}
@@ -142,6 +148,36 @@ func effectLine(e store.Effect) string {
 		text += ": " + oneLine(e.Cause)
 	}
 	return text
+}
+
+// documentLines tell what was read in the files that came with a form, and what
+// of it the request took over.
+func documentLines(reading *documents.Reading) []string {
+	if reading == nil {
+		return nil
+	}
+	var lines []string
+	for _, d := range reading.Documents {
+		text := fmt.Sprintf("%s: %s", cmpOr(d.Name, d.Object), d.Status)
+		if d.Cause != "" {
+			text += ": " + oneLine(d.Cause)
+		} else if d.Pages > 0 {
+			text += fmt.Sprintf(", pages: %d, fields: %d", d.Pages, len(d.Fields))
+		}
+		lines = append(lines, text)
+		for _, name := range slices.Sorted(maps.Keys(reading.Contact)) {
+			f := reading.Contact[name]
+			if f.Object != d.Object {
+				continue
+			}
+			used := "not taken over"
+			if f.Used {
+				used = "taken over"
+			}
+			lines = append(lines, fmt.Sprintf("- %s %q from %q, confidence %.2f, %s", name, f.Value, f.Field, f.Confidence, used))
+		}
+	}
+	return lines
 }
 
 // linkLine tells of another request of the same person.

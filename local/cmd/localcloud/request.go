@@ -73,12 +73,15 @@ func (a *app) form(ctx context.Context) error {
 	if a.opts.Spam {
 		f = sample.Advertisement
 	}
+	if a.opts.Document {
+		f.Name, f.Phone, f.Email, f.Postal = "", "", "", ""
+	}
 	f.TenantID, f.OfficeID, f.More = a.opts.Tenant, a.opts.Office, a.opts.Fields
 	f.Name, f.Phone = cmpOr(a.opts.Name, f.Name), cmpOr(a.opts.Phone, f.Phone)
 	f.Email, f.Postal = cmpOr(a.opts.Email, f.Email), cmpOr(a.opts.Zip, f.Postal)
 	f.Message = cmpOr(a.opts.Message, f.Message)
-	if a.opts.CallRail && len(a.opts.Files) > 0 {
-		return coded(cli.ExitUsage, errors.New("CallRail tells of no files: --callrail or --file"))
+	if a.opts.CallRail && (a.opts.Document || len(a.opts.Files) > 0) {
+		return coded(cli.ExitUsage, errors.New("CallRail tells of no files: --callrail, or --document and --file"))
 	}
 	status, db, err := platform(ctx, client)
 	if err != nil {
@@ -111,11 +114,14 @@ func (a *app) form(ctx context.Context) error {
 
 // formBody makes the request of a form, with the files that the options name.
 func (a *app) formBody(f sample.Form) (body []byte, contentType string, err error) {
-	if len(a.opts.Files) == 0 {
+	var files []sample.File
+	if a.opts.Document {
+		files = append(files, sample.Sheet)
+	}
+	if len(a.opts.Files)+len(files) == 0 {
 		body, err = f.JSON()
 		return body, "application/json", err
 	}
-	var files []sample.File
 	for _, path := range a.opts.Files {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(a.workDir, path)
@@ -378,6 +384,9 @@ func (a *app) printStory(s *told) {
 	if s.TranscriptStart != "" {
 		row("transcript", "%q", s.TranscriptStart)
 	}
+	for _, line := range documentLines(s.Documents) {
+		row("document", "%s", line)
+	}
 	if s.Communication != "" {
 		row("really is", "%s", s.Communication)
 	}
@@ -414,7 +423,7 @@ func (a *app) printStory(s *told) {
 		if st.Cause != "" && st.State != "done" {
 			detail += ": " + strings.ReplaceAll(st.Cause, "\n", "; ")
 		}
-		row("stage", "%-17s %s", st.Name, detail)
+		row("stage", "%-19s %s", st.Name, detail)
 	}
 	if s.FailureCause != "" {
 		row("failure", "%s: %s", s.FailureStage, strings.ReplaceAll(s.FailureCause, "\n", "; "))

@@ -50,6 +50,7 @@ type Options struct {
 	Message   string
 	Fields    Fields
 	Files     Files
+	Document  bool
 	CallRail  bool
 	ID        string
 	Move      bool
@@ -209,8 +210,9 @@ each turn, "Customer: ..." or "Agent: ...".`,
 	{
 		Name: "form", Summary: "send one website form and follow it to its end",
 		Long: `Posts a website form to the gateway and follows the request through every
-stage. Further fields are kept as they are.`,
-		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --file plan.pdf", "form --callrail", "form --spam"},
+stage. Further fields are kept as they are. With --document the form brings a
+sheet that the customer filled in, and leaves out what is on it.`,
+		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --document", "form --file plan.pdf", "form --callrail", "form --spam"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
 			fs.StringVar(&o.Message, "message", "", "what the customer wrote")
@@ -221,6 +223,7 @@ stage. Further fields are kept as they are.`,
 			fs.BoolVar(&o.Spam, "spam", false, "send an advertisement instead of an enquiry")
 			o.Fields = Fields{}
 			fs.BoolVar(&o.CallRail, "callrail", false, "as CallRail tells of it: its signed webhook Form Submission, which has no files")
+			fs.BoolVar(&o.Document, "document", false, "bring a filled-in sheet (PDF), and leave name, phone, e-mail and ZIP code to it unless they are given")
 			fs.Var(&o.Files, "file", "a file that comes with the form (PDF, PNG, JPEG), `path`; repeatable")
 			fs.Var(o.Fields, "field", "one more field, `key=value`; repeatable")
 		},
@@ -331,8 +334,8 @@ pulumi -s local needs.`,
 	},
 	{
 		Name: "fault", Args: "<stand-in> <mode|clear>", MinArgs: 2, MaxArgs: 2, Summary: "make a stand-in misbehave, or behave again",
-		Long: `Tells a stand-in (callrail, geocoding, hubspot, mcp, salesforce, sendgrid, speech,
-vertexai) to fail, rate-limit, stall or
+		Long: `Tells a stand-in (callrail, documentai, geocoding, hubspot, mcp, salesforce,
+sendgrid, speech, vertexai) to fail, rate-limit, stall or
 answer nonsense, for the next --count requests or until it is cleared.`,
 		Examples: []string{"fault speech fail --count 2", "fault vertexai nonsense", "fault vertexai clear"},
 		flags: func(fs *flag.FlagSet, o *Options) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/documents"
 	"ingestion.internal/shared/workflow"
 )
 
@@ -29,27 +30,29 @@ type Stage struct {
 
 // Story is all that is known of a request.
 type Story struct {
-	RequestID       string    `json:"requestId"`
-	TenantID        string    `json:"tenantId"`
-	Status          string    `json:"status"`
-	TranscriptStart string    `json:"transcriptStart,omitempty"` // of a call
-	Communication   string    `json:"communication,omitempty"`   // what it really is, such as enquiry
-	Intent          string    `json:"intent,omitempty"`
-	ProjectType     string    `json:"projectType,omitempty"`
-	Sentiment       string    `json:"sentiment,omitempty"`
-	Urgency         string    `json:"urgency,omitempty"`
-	Summary         string    `json:"summary,omitempty"`
-	NextStep        string    `json:"nextStep,omitempty"`   // action: detail
-	AnalysedBy      string    `json:"analysedBy,omitempty"` // model, prompt, tokens and cost
-	LeadScore       *int64    `json:"leadScore"`
-	SpamLikelihood  *float64  `json:"spamLikelihood"`
-	Decision        string    `json:"decision,omitempty"`
-	DecisionReasons []string  `json:"decisionReasons,omitempty"`
-	FailureStage    string    `json:"failureStage,omitempty"`
-	FailureCause    string    `json:"failureCause,omitempty"`
-	Stages          []Stage   `json:"stages"` // in the order of their creation
-	Created         time.Time `json:"createdAt"`
-	Seconds         float64   `json:"seconds"` // from the request's creation to the end of its last stage
+	RequestID       string `json:"requestId"`
+	TenantID        string `json:"tenantId"`
+	Status          string `json:"status"`
+	TranscriptStart string `json:"transcriptStart,omitempty"` // of a call
+	// Documents is what was read in the files of a form; nil for no such stage.
+	Documents       *documents.Reading `json:"documents,omitempty"`
+	Communication   string             `json:"communication,omitempty"` // what it really is, such as enquiry
+	Intent          string             `json:"intent,omitempty"`
+	ProjectType     string             `json:"projectType,omitempty"`
+	Sentiment       string             `json:"sentiment,omitempty"`
+	Urgency         string             `json:"urgency,omitempty"`
+	Summary         string             `json:"summary,omitempty"`
+	NextStep        string             `json:"nextStep,omitempty"`   // action: detail
+	AnalysedBy      string             `json:"analysedBy,omitempty"` // model, prompt, tokens and cost
+	LeadScore       *int64             `json:"leadScore"`
+	SpamLikelihood  *float64           `json:"spamLikelihood"`
+	Decision        string             `json:"decision,omitempty"`
+	DecisionReasons []string           `json:"decisionReasons,omitempty"`
+	FailureStage    string             `json:"failureStage,omitempty"`
+	FailureCause    string             `json:"failureCause,omitempty"`
+	Stages          []Stage            `json:"stages"` // in the order of their creation
+	Created         time.Time          `json:"createdAt"`
+	Seconds         float64            `json:"seconds"` // from the request's creation to the end of its last stage
 }
 
 // Ended reports whether nothing more will happen to the request by itself.
@@ -164,8 +167,11 @@ func (s *Story) Now() string {
 }
 
 // fill completes a story that has its columns and stages.
-func (s *Story) fill(transcription, stored string) {
+func (s *Story) fill(transcription, read, stored string) {
 	s.TranscriptStart = TranscriptStart(transcription)
+	if reading, err := documents.Parse(json.RawMessage(read)); err == nil && read != "" {
+		s.Documents = reading
+	}
 	var a analysis.Analysis
 	if stored != "" && json.Unmarshal([]byte(stored), &a) == nil {
 		s.Intent, s.ProjectType, s.Sentiment, s.Urgency, s.Summary = a.Intent, a.ProjectType, a.Sentiment, a.Urgency, a.Summary

@@ -37,7 +37,7 @@ func (s *Spanner) Read(ctx context.Context, tenantID, requestID string) (*Story,
 	defer txn.Close()
 	key := spanner.Key{tenantID, requestID}
 	row, err := txn.ReadRow(ctx, "requests", key, []string{
-		"status", "transcription_data", "ai_analysis", "lead_score", "spam_likelihood",
+		"status", "transcription_data", "document_data", "ai_analysis", "lead_score", "spam_likelihood",
 		"decision", "decision_reasons", "failure_stage", "failure_cause", "created_at",
 	})
 	if spanner.ErrCode(err) == codes.NotFound {
@@ -48,14 +48,14 @@ func (s *Spanner) Read(ctx context.Context, tenantID, requestID string) (*Story,
 	}
 	story := &Story{RequestID: requestID, TenantID: tenantID}
 	var (
-		transcription, analysis                        spanner.NullJSON
+		transcription, read, analysis                  spanner.NullJSON
 		score                                          spanner.NullInt64
 		spam                                           spanner.NullFloat64
 		decision, failureStage, failureCause, position spanner.NullString
 		reasons                                        []spanner.NullString
 		created                                        spanner.NullTime
 	)
-	if err := row.Columns(&position, &transcription, &analysis, &score, &spam, &decision, &reasons, &failureStage, &failureCause, &created); err != nil {
+	if err := row.Columns(&position, &transcription, &read, &analysis, &score, &spam, &decision, &reasons, &failureStage, &failureCause, &created); err != nil {
 		return nil, fmt.Errorf("request %s: %w", requestID, err)
 	}
 	story.Status, story.Decision = position.StringVal, decision.StringVal
@@ -93,7 +93,7 @@ func (s *Spanner) Read(ctx context.Context, tenantID, requestID string) (*Story,
 		st.Created, st.Started, st.Finished = created.Time, started.Time, finished.Time
 		story.Stages = append(story.Stages, st)
 	}
-	story.fill(jsonText(transcription), jsonText(analysis))
+	story.fill(jsonText(transcription), jsonText(read), jsonText(analysis))
 	return story, nil
 }
 
