@@ -64,6 +64,7 @@ func environment(google, objects string, db store.Config) []string {
 		"SECRET_MANAGER_ENDPOINT="+google, "CLOUD_TASKS_ENDPOINT="+google, "CLOUD_TASKS_SERVICE_ACCOUNT=tasks@p.iam.gserviceaccount.com",
 		"AUDIO_PROCESSING_QUEUE="+queue("audio-processing"), "AUDIO_PROCESSOR_URL=https://audio.example",
 		"AI_ANALYSIS_QUEUE="+queue("ai-analysis"), "AI_ANALYZER_URL=https://analyzer.example",
+		"DOCUMENT_PROCESSING_QUEUE="+queue("document-processing"), "DOCUMENT_PROCESSOR_URL=https://documents.example",
 		"CALLRAIL_WEBHOOK_SECRET_NAME="+platformSecret, "WEBHOOK_REPLAY_WINDOW=0s",
 		"DOCUMENT_STORAGE_BUCKET="+bucket, "STORAGE_ENDPOINT="+objects,
 	)
