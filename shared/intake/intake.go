@@ -20,10 +20,13 @@ import (
 // Config is a tenant's own. The zero value of a field is its default.
 type Config struct {
 	// Origins are the pages' origins from which browsers may send, such as
-	// https://www.acme.example. None: any origin.
+	// https://www.acme.example. None: any origin. One of this machine without a
+	// port, http://127.0.0.1, stands for every port, since a page in development
+	// takes the one that is free (as RFC 8252, section 7.3, has it).
 	Origins []string `json:"origins,omitempty"`
 	// Redirects are the addresses to which a form without script may ask to be
-	// sent on, each with everything below it. None: none.
+	// sent on, each with everything below it. None: none. The port of this
+	// machine's is as in Origins.
 	Redirects []string `json:"redirects,omitempty"`
 	// Aliases are names of a form's fields and what they are: one of Fields.
 	// They go before those that are known to everybody.
@@ -119,7 +122,30 @@ func isLocal(host string) bool { return host == "localhost" || host == "127.0.0.
 // AllowsOrigin tells whether browsers may send from a page of the origin. ""
 // is no browser's, and is not held back here.
 func (c Config) AllowsOrigin(origin string) bool {
-	return origin == "" || len(c.Origins) == 0 || slices.Contains(c.Origins, strings.ToLower(origin))
+	if origin == "" || len(c.Origins) == 0 {
+		return true
+	}
+	origin = strings.ToLower(origin)
+	return slices.ContainsFunc(c.Origins, func(allowed string) bool {
+		if allowed == origin {
+			return true
+		}
+		a, err := url.Parse(allowed)
+		if err != nil {
+			return false
+		}
+		o, err := url.Parse(origin)
+		return err == nil && origin == o.Scheme+"://"+o.Host && a.Scheme == o.Scheme && sameHost(a, o)
+	})
+}
+
+// sameHost compares host and port. An allowed address of this machine without a
+// port has every port.
+func sameHost(allowed, u *url.URL) bool {
+	if isLocal(allowed.Hostname()) && allowed.Port() == "" {
+		return strings.EqualFold(allowed.Hostname(), u.Hostname())
+	}
+	return strings.EqualFold(allowed.Host, u.Host)
 }
 
 // AllowsRedirect tells whether a form may be answered with the address.
@@ -131,7 +157,7 @@ func (c Config) AllowsRedirect(address string) bool {
 	u.RawQuery, u.Fragment = "", ""
 	for _, allowed := range c.Redirects {
 		a, err := url.Parse(allowed)
-		if err != nil || a.Scheme != u.Scheme || !strings.EqualFold(a.Host, u.Host) {
+		if err != nil || a.Scheme != u.Scheme || !sameHost(a, u) {
 			continue
 		}
 		at, base := u.EscapedPath(), strings.TrimSuffix(a.EscapedPath(), "/")

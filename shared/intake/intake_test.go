@@ -55,10 +55,14 @@ func TestDefaults(t *testing.T) {
 
 func TestAllowsOrigin(t *testing.T) {
 	t.Parallel()
-	own := Config{Origins: []string{"https://a.example"}}
+	own := Config{Origins: []string{"https://a.example", "http://127.0.0.1", "http://localhost:8080"}}
 	for origin, want := range map[string]bool{
 		"": true, "https://a.example": true, "https://A.example": true,
 		"http://a.example": false, "https://a.example.evil": false, "null": false,
+		// Of this machine without a port: any.
+		"http://127.0.0.1": true, "http://127.0.0.1:8820": true, "https://127.0.0.1:8820": false,
+		"http://127.0.0.1:8820/x": false, "http://u@127.0.0.1:1": false, "http://127.0.0.1.evil:1": false,
+		"http://localhost:8080": true, "http://localhost:8081": false, "https://a.example:8443": false, ":": false,
 	} {
 		if got := own.AllowsOrigin(origin); got != want {
 			t.Errorf("%q: %v, want %v", origin, got, want)
@@ -71,13 +75,16 @@ func TestAllowsOrigin(t *testing.T) {
 
 func TestAllowsRedirect(t *testing.T) {
 	t.Parallel()
-	own := Config{Redirects: []string{"https://a.example/thanks", "https://b.example/"}}
+	own := Config{Redirects: []string{"https://a.example/thanks", "https://b.example/", "http://127.0.0.1/thanks"}}
 	for address, want := range map[string]bool{
 		"https://a.example/thanks":           true,
 		"https://a.example/thanks/":          true,
 		"https://a.example/thanks/you?x=1#y": true,
 		"https://b.example/anything":         true,
 		"https://b.example":                  true,
+		"http://127.0.0.1:8820/thanks":       true,
+		"http://127.0.0.1:8820/other":        false,
+		"https://a.example:8443/thanks":      false,
 		"https://a.example/thanksgiving":     false,
 		"https://a.example/thanks/../admin":  false,
 		"https://a.example":                  false,
