@@ -11,6 +11,8 @@ require (
 	cloud.google.com/go/speech v1.38.1
 	cloud.google.com/go/storage v1.70.0
 	github.com/caarlos0/env/v11 v11.4.2
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
 	github.com/cloudspannerecosystem/memefish v0.8.1
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/go-jose/go-jose/v4 v4.1.8
@@ -26,7 +28,10 @@ require (
 	google.golang.org/genai v1.77.0
 )
 
-require github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8 // indirect
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8 // indirect
+)
 
 require (
 	cel.dev/expr v0.25.3 // indirect
