@@ -65,5 +65,5 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		guard:     publicapi.NewGuard(cfg.Public, nil),
 	}
 	h.mount(s.Router)
-	return nil
+	return mountScripts(s.Router)
 }

@@ -24,6 +24,11 @@ import (
 	"github.com/oasdiff/yaml"
 )
 
+func init() {
+	// The scripts that pages load are text to the validator.
+	openapi3filter.RegisterBodyDecoder("text/javascript", openapi3filter.PlainBodyDecoder)
+}
+
 // repository is where the services are, from this package.
 var repository = filepath.Join("..", "..")
 

@@ -32,6 +32,7 @@ import (
 	"ingestion.internal/local/cloud/storage"
 	"ingestion.internal/local/internal/daemonapi"
 	"ingestion.internal/local/provider"
+	"ingestion.internal/local/site"
 	"ingestion.internal/local/standin/callrail"
 	"ingestion.internal/local/standin/documentai"
 	"ingestion.internal/local/standin/fault"
@@ -69,6 +70,7 @@ var preferredPorts = map[string]int{
 	"geocoding":      8799,
 	"firstCloudRun":  8800, // one each from here on
 	"lastOfCloudRun": 8819,
+	"website":        8820,
 }
 
 // localCloud is everything that one daemon runs.
@@ -163,7 +165,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 
 	// The storage service writes its own address into what it answers, so it
 	// is known before the service is.
-	var storageHandler lateHandler
+	var storageHandler, website lateHandler
 	for _, s := range []struct {
 		name    string
 		handler http.Handler
@@ -181,6 +183,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 		{"salesforce", c.outside.salesforce},
 		{"mcp", c.outside.mcp},
 		{"sendgrid", c.outside.sendgrid},
+		{"website", &website},
 	} {
 		if err := serve(s.name, s.handler); err != nil {
 			return err
@@ -218,6 +221,9 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 		Identity: ids, Listen: func(string) (net.Listener, error) { return listen(preferredPorts["gateway"]) },
 	})
 	closing(c.gateway.Close)
+	website.set(site.New(func() site.Platform {
+		return site.Platform{Gateway: c.gatewayURL(), Site: c.addresses["website"]}
+	}))
 	schedules := scheduler.New(scheduler.Options{Identity: ids, Log: c.log})
 	closing(schedules.Close)
 
