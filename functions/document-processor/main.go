@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"cloud.google.com/go/storage"
@@ -59,21 +60,33 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	objects, err := gcp.Storage(ctx, cfg.StorageEndpoint)
+	w, err := newWorker(ctx, cfg, s, db)
 	if err != nil {
 		return err
 	}
+	pipeline.NewRunner(db, w, enqueuer, cfg.Stage).Mount(s.Router)
+	return nil
+}
+
+// newWorker returns the worker, whose clients the service closes at its end.
+func newWorker(ctx context.Context, cfg config, s *service.Service, db *store.DB) (*worker, error) {
+	objects, err := gcp.Storage(ctx, cfg.StorageEndpoint)
+	if err != nil {
+		return nil, err
+	}
 	s.OnClose("storage", objects.Close)
 	objects.SetRetry(storage.WithMaxAttempts(storageAttempts))
-	w := &worker{bucket: objects.Bucket(cfg.Bucket), bucketName: cfg.Bucket, names: db.Directory(), minConfidence: cfg.MinConfidence, maxAttempts: cfg.Stage.MaxAttempts}
+	w := &worker{bucket: objects.Bucket(cfg.Bucket), bucketName: cfg.Bucket, names: db.Directory(), minConfidence: cfg.MinConfidence, maxAttempts: cfg.Stage.MaxAttempts,
+		keep: func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error {
+			return db.Tenant(request.TenantID).KeepDocuments(ctx, request.RequestID, attempt, documents)
+		}}
 	if cfg.Processor != "" {
 		client, err := documents.New(ctx, cfg.Processor, gcp.Options(cfg.Endpoint)...)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.OnClose("document AI", client.Close)
 		w.reader = client
 	}
-	pipeline.NewRunner(db, w, enqueuer, cfg.Stage).Mount(s.Router)
-	return nil
+	return w, nil
 }

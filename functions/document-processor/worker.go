@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/storage"
@@ -27,14 +29,17 @@ import (
 // protected, gone) is recorded with its cause, and the request goes on with
 // what its sender wrote. What may pass (outages, quotas, a missing permission)
 // is an error, so that the stage is tried again; the last attempt records it
-// and goes on too, because the form itself is worth an answer. An attempt that
-// dies between the parser's answer and its own result has the files read, and
-// billed, again.
+// and goes on too, because the form itself is worth an answer.
+//
+// What was read is kept at once, so the next attempt has only the rest read:
+// each file is billed once, but for an attempt that dies between the parser's
+// answer and the write that follows it.
 type worker struct {
 	reader        reader // nil where the stack has no Document AI
 	bucket        *storage.BucketHandle
 	bucketName    string
 	names         names
+	keep          keep
 	minConfidence float64
 	maxAttempts   int // of the stage
 }
@@ -50,6 +55,9 @@ type names interface {
 	Intake(ctx context.Context, tenantID string) (intake.Config, error)
 }
 
+// keep writes what was read so far, see [store.Tenant.KeepDocuments].
+type keep func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error
+
 var _ pipeline.Worker = (*worker)(nil)
 
 // Stage returns topology.DocumentProcessing.
@@ -63,12 +71,8 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 	if w.reader != nil {
 		reading.Processor = w.reader.Processor()
 	}
-	for _, a := range form.AttachmentsOf(request.Payload) {
-		d, err := w.read(ctx, a, job.Attempt >= w.maxAttempts)
-		if err != nil {
-			return pipeline.Outcome{}, err
-		}
-		reading.Documents = append(reading.Documents, d)
+	if err := w.readAll(ctx, job, reading); err != nil {
+		return pipeline.Outcome{}, err
 	}
 	cfg, err := w.names.Intake(ctx, request.TenantID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) { // of a tenant that left, what was accepted is finished
@@ -85,6 +89,55 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 		return pipeline.Outcome{}, pipeline.Permanent(fmt.Errorf("encode documents: %w", err))
 	}
 	return pipeline.Outcome{Update: update, Next: topology.AIAnalysis, Entries: entries(reading)}, nil
+}
+
+// readAll reads the files that no attempt has read yet. One that has to wait
+// does not keep the others from being read. A file is named by its content, so
+// two of one name are the same.
+func (w *worker) readAll(ctx context.Context, job pipeline.Job, reading *documents.Reading) error {
+	before, err := documents.Parse(job.Request.Documents)
+	if err != nil {
+		return pipeline.Permanent(err)
+	}
+	known := map[string]documents.Document{}
+	// What another processor read is read again: the operator changed it. Where
+	// none is there any more, what was read stays.
+	if w.reader == nil {
+		reading.Processor = before.Processor
+	}
+	for _, d := range before.Documents {
+		if d.Paid() && before.Processor == reading.Processor {
+			known[d.Object] = d
+		}
+	}
+	var errs []error
+	for _, a := range form.AttachmentsOf(job.Request.Payload) {
+		d, ok := known[a.Object]
+		if !ok {
+			if d, err = w.read(ctx, a, job.Attempt >= w.maxAttempts); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		d.Name = a.Name // of this file
+		reading.Documents = append(reading.Documents, d)
+		if ok || !d.Paid() {
+			continue
+		}
+		known[a.Object] = d
+		paid := documents.Reading{Processor: reading.Processor}
+		for _, object := range slices.Sorted(maps.Keys(known)) {
+			paid.Documents = append(paid.Documents, known[object])
+		}
+		data, err := json.Marshal(paid)
+		if err != nil {
+			return pipeline.Permanent(fmt.Errorf("encode documents: %w", err))
+		}
+		if err := w.keep(ctx, job.Request, job.Attempt, data); err != nil {
+			return err
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // take is what the documents say where the request says nothing; nil if that is

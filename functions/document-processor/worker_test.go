@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,6 +47,7 @@ type world struct {
 	handler http.Handler
 	reader  http.HandlerFunc // Document AI
 	reads   int
+	worker  *worker
 }
 
 // sheet is the parser's answer about a sheet with a telephone number and an
@@ -100,6 +104,9 @@ func newWorld(t *testing.T, off bool) *world {
 		t.Fatal(err)
 	}
 	w.handler = s.Router
+	if w.worker, err = newWorker(t.Context(), cfg, s, db); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -282,6 +289,85 @@ func TestLastAttemptGoesOn(t *testing.T) {
 	if code != http.StatusOK || err != nil || len(got.Documents) != 1 || got.Documents[0].Status != documents.StatusFailed ||
 		!strings.Contains(got.Documents[0].Cause, "Permission denied") || s.Stages[len(s.Stages)-1].Stage != topology.AIAnalysis {
 		t.Errorf("%d, %+v, %v, %+v", code, got, err, s.Stages)
+	}
+}
+
+// TestPaidOnce: whatever order refusals and attempts that die come in, each file
+// is read once, and the request ends as if nothing had happened.
+func TestPaidOnce(t *testing.T) {
+	contents := []string{"Phone: 310 555 0142", "Cabinets: oak", "Tile: blue"}
+	for seed := range uint64(10) {
+		random := rand.New(rand.NewPCG(seed, 15))
+		w := newWorld(t, false)
+		answered, refused := map[string]int{}, 0
+		w.reader = func(rw http.ResponseWriter, r *http.Request) {
+			var req struct{ RawDocument struct{ Content []byte } }
+			if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+				t.Error(err)
+			}
+			if refused < 6 && random.IntN(2) == 0 {
+				refused++
+				answer(http.StatusServiceUnavailable, `{"error":{"code":503,"status":"UNAVAILABLE"}}`)(rw, r)
+				return
+			}
+			content := string(req.RawDocument.Content)
+			answered[content]++
+			label, value, _ := strings.Cut(content, ": ")
+			answer(http.StatusOK, fmt.Sprintf(`{"document":{"text":%q,"pages":[{"formFields":[{"fieldName":{"textAnchor":{"content":%q},"confidence":1},
+				"fieldValue":{"textAnchor":{"content":%q},"confidence":1}}]}]}}`, content, label, value))(rw, r)
+		}
+		var files []form.Attachment
+		for i, content := range append(contents, contents[0]) { // the first one twice
+			sum := sha256.Sum256([]byte(content))
+			a := form.Attachment{Field: "plan", Name: fmt.Sprint(i), Object: fmt.Sprintf("%s/%s/%x.pdf", storetest.Acme, first, sum), Type: form.PDF, Size: len(content)}
+			w.objects.CreateObject(fakestorage.Object{ObjectAttrs: fakestorage.ObjectAttrs{BucketName: bucket, Name: a.Object}, Content: []byte(content)})
+			files = append(files, a)
+		}
+		w.form(first, true, func(r *store.Request) {
+			payload, err := (&form.Form{Fields: map[string]any{"message": "A kitchen"}, Attachments: files}).Payload("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Payload = payload
+		})
+		h := w.db.Tenant(storetest.Acme)
+		w.worker.maxAttempts = 1000
+		for attempt := 1; ; attempt++ {
+			claim, err := h.Claim(t.Context(), first, topology.DocumentProcessing, time.Minute, 1000)
+			if err != nil || claim.State != store.Claimed || attempt > 100 {
+				t.Fatalf("seed %d, attempt %d: %+v, %v", seed, attempt, claim, err)
+			}
+			out, err := w.worker.Work(t.Context(), pipeline.Job{Request: claim.Request, Office: claim.Office, Attempt: claim.Attempt})
+			if err != nil || random.IntN(3) == 0 { // or its instance dies
+				if _, err := h.Fail(t.Context(), claim, "x", false, 1000); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			if _, err := h.Finish(t.Context(), claim, out); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		w.task(first) // delivered once more
+		if diff := cmp.Diff(map[string]int{contents[0]: 1, contents[1]: 1, contents[2]: 1}, answered); diff != "" {
+			t.Errorf("seed %d: files by how often they were paid for (-want +got)\n%s", seed, diff)
+		}
+		s, err := h.Story(t.Context(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reading, err := documents.Parse(s.Request.Documents)
+		if err != nil || s.Request.CustomerPhone != "+13105550142" {
+			t.Errorf("seed %d: phone %q, %v", seed, s.Request.CustomerPhone, err)
+		}
+		var names []string
+		for _, d := range reading.Documents {
+			names = append(names, d.Name+" "+d.Text)
+		}
+		if diff := cmp.Diff([]string{"0 " + contents[0], "1 " + contents[1], "2 " + contents[2], "3 " + contents[0]}, names); diff != "" {
+			t.Errorf("seed %d: documents (-want +got)\n%s", seed, diff)
+		}
 	}
 }
 

@@ -188,8 +188,9 @@ func (a *Analyzer) describeIn(ctx context.Context, out *Analysis, in *instructio
 		return err
 	}
 	out.Result, out.Invisible, out.Repaired, out.Clipped, out.ModelVersion = result, invisible, use.repaired, use.clipped, use.modelVersion
-	clean, _ := removeInvisible(content.words())
-	out.Unverified = result.unverified(newEvidence(clean))
+	own, _ := removeInvisible(content.words())
+	read, _ := removeInvisible(content.documentWords())
+	out.Unverified = result.unverified(newEvidence(own+"\n"+read), newEvidence(own))
 	return nil
 }
 

@@ -518,6 +518,9 @@ func TestAttacksStayData(t *testing.T) {
 				{Call, Content{Turns: []Turn{{"1", attack.Text}}}, map[string]any{"details": map[string]any{}, "transcript": []any{map[string]any{"speaker": "1", "text": seen}}}},
 				{Chat, Content{Details: map[string]string{"name": attack.Text}, Missing: "m"}, map[string]any{"details": map[string]any{"name": seen}, "transcript": []any{}, "transcript_missing": "m"}},
 				{Form, Content{Fields: fields}, map[string]any{"message": seen}},
+				{Form, Content{Fields: []byte(`{}`), Documents: []Document{{Name: attack.Text, Text: attack.Text, Fields: []Field{{attack.Text, attack.Text, 1}}}}},
+					map[string]any{"attached_documents": []any{map[string]any{"name": seen, "text": seen,
+						"fields": []any{map[string]any{"name": seen, "value": seen, "confidence": 1.0}}}}}},
 				{Booking, Content{Fields: []byte(attack.Text + " ")}, nil},
 			} {
 				a, v, _ := newAnalyzer(t, says(obeyed), says(obeyed))

@@ -187,7 +187,7 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkUnverified(b *testing.B) {
 	content := newEvidence(talk.words() + strings.Repeat("and so on and so forth, ", 2000))
 	for b.Loop() {
-		if got := goodResult.unverified(content); got != nil {
+		if got := goodResult.unverified(content, content); got != nil {
 			b.Fatal(got)
 		}
 	}

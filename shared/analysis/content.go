@@ -25,7 +25,9 @@ type Content struct {
 	// content has of that name, and is no evidence for anything.
 	History string
 	// Documents is what was read in the files that came with the fields. They
-	// are shown as documentsName, whatever the fields have of that name.
+	// are shown as documentsName, whatever the fields have of that name. They
+	// are evidence for what is wanted, and none for whom it is from: how sure a
+	// reader must be of that is decided where documents are read.
 	Documents []Document
 
 	condensed bool // the turns are excerpts of what was longer
@@ -162,7 +164,7 @@ func removeInvisible(s string) (string, int) {
 	return out, n
 }
 
-// words is all the content's text, for finding evidence in it.
+// words is all the content's text but its documents', for finding evidence.
 func (c Content) words() string {
 	var b strings.Builder
 	for _, value := range c.Details {
@@ -174,6 +176,12 @@ func (c Content) words() string {
 	if len(c.Fields) > 0 {
 		collect(&b, fieldsOf(c.Fields))
 	}
+	return b.String()
+}
+
+// documentWords is the text of the content's documents, for finding evidence.
+func (c Content) documentWords() string {
+	var b strings.Builder
 	for _, d := range c.Documents {
 		b.WriteString(d.Text + "\n")
 		for _, f := range d.Fields {

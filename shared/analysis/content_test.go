@@ -57,7 +57,7 @@ func TestWords(t *testing.T) {
 			t.Errorf("has(%q) = %t in %q", quote, got, form)
 		}
 	}
-	read := newEvidence(Content{Fields: []byte(`{}`), Documents: []Document{{Text: "a new roof", Fields: []Field{{"Phone", "310 555 0142", 0.9}}}}}.words())
+	read := newEvidence(Content{Fields: []byte(`{}`), Documents: []Document{{Text: "a new roof", Fields: []Field{{"Phone", "310 555 0142", 0.9}}}}}.documentWords())
 	if !read.has("a new roof") || !read.has("310 555 0142") || read.has("Phone") {
 		t.Error("what is in a document is no evidence, or a printed name is")
 	}
@@ -155,5 +155,20 @@ func BenchmarkParts(b *testing.B) {
 		if len(parts(turns, PartRunes)) < 2 {
 			b.Fatal("it fits")
 		}
+	}
+}
+
+// A document shows what is wanted, and not whom the request is from: a number
+// that was hardly legible must not come in by the model.
+func TestDocumentsAreNoEvidenceForTheCustomer(t *testing.T) {
+	t.Parallel()
+	content := Content{Fields: []byte(`{"message":"see the plan"}`), Documents: []Document{{Text: "Budget $40,000, call 310 555 0142"}}}
+	var r Result
+	r.Budget.MaxUSD, r.Budget.Evidence = 40_000, "Budget $40,000"
+	r.Customer.Phone, r.CustomerEvidence.Phone = "+13105550142", "call 310 555 0142"
+	own := content.words()
+	got := r.unverified(newEvidence(own+content.documentWords()), newEvidence(own))
+	if diff := cmp.Diff([]string{"customer.phone"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

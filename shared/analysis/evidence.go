@@ -25,11 +25,15 @@ func (e evidence) has(quote string) bool {
 // unverified returns the paths of what the result states without words of the
 // content that show it: a detail whose evidence is missing or is nowhere in the
 // content. Such a detail may be right, but the model may as well have made it
-// up.
-func (r *Result) unverified(content evidence) []string {
+// up. own is the content without its documents: only that shows whom it is from.
+func (r *Result) unverified(content, own evidence) []string {
 	var paths []string
 	claim := func(path string, stated bool, quote string) {
-		if stated && !content.has(quote) {
+		in := content
+		if strings.HasPrefix(path, "customer.") {
+			in = own
+		}
+		if stated && !in.has(quote) {
 			paths = append(paths, path)
 		}
 	}

@@ -118,6 +118,10 @@ func (c *Client) Read(ctx context.Context, content []byte, mediaType string) (*P
 	if err != nil {
 		return nil, fmt.Errorf("document AI: %w", classify(err))
 	}
+	if response.GetDocument() == nil {
+		// Nothing was read: an empty document is there, and has no text.
+		return nil, errors.New("document AI: the answer has no document")
+	}
 	return pageOf(response.GetDocument()), nil
 }
 

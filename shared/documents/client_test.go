@@ -99,6 +99,18 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
+// An answer without a document is not a document without text.
+func TestNoDocument(t *testing.T) {
+	t.Parallel()
+	client := start(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{}`)
+	})
+	if got, err := client.Read(t.Context(), []byte("x"), "image/png"); err == nil || fault.IsPermanent(err) {
+		t.Errorf("%+v, %v, want an error that is worth a retry", got, err)
+	}
+}
+
 func TestProcessorNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{

@@ -44,6 +44,9 @@ type Document struct {
 	Fields []Field `json:"fields,omitempty"`
 }
 
+// Paid tells whether Document AI has read the file, so that it need not again.
+func (d Document) Paid() bool { return d.Status == StatusRead || d.Status == StatusEmpty }
+
 // Found is what a document says of the customer.
 type Found struct {
 	Value      string  `json:"value"`
@@ -89,6 +92,9 @@ func (r *Reading) Find(cfg intake.Config) {
 }
 
 func (r *Reading) offer(d Document, field string, confidence float64, c form.Contact) {
+	if !strings.ContainsAny(c.PostalCode, "0123456789") {
+		c.PostalCode = "" // "see above"
+	}
 	for name, value := range map[string]string{intake.Name: c.Name, intake.Phone: c.Phone, intake.Email: c.Email, intake.Zip: c.PostalCode} {
 		if have, ok := r.Contact[name]; value == "" || ok && have.Confidence >= confidence {
 			continue

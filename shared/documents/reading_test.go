@@ -3,6 +3,7 @@ package documents
 import (
 	"encoding/json"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,7 +29,7 @@ func TestFind(t *testing.T) {
 				"zip":   {Value: "90210", Confidence: 0.6, Object: "a", Field: "ZIP Code"},
 			},
 		},
-		"not_what_its_name_says": {docs: []Document{{Object: "a", Fields: []Field{{"Phone", "none", 0.9}, {"Email", "at home", 0.9}}}}},
+		"not_what_its_name_says": {docs: []Document{{Object: "a", Fields: []Field{{"Phone", "none", 0.9}, {"Email", "at home", 0.9}, {"ZIP", "see above", 0.9}}}}},
 		"by_the_tenants_own_names": {
 			cfg:  intake.Config{Aliases: map[string]string{"reach_me_at": intake.Phone}},
 			docs: []Document{{Object: "a", Fields: []Field{{"Reach me at", "310 555 0123", 0.9}}}},
@@ -96,4 +97,23 @@ func TestParse(t *testing.T) {
 	if _, err := Parse([]byte("[]")); err == nil {
 		t.Error("a list is no reading")
 	}
+}
+
+// Whatever a document says, what the customer said himself stays, what is not
+// sure is left out, and what is taken over fits its column.
+func FuzzFind(f *testing.F) {
+	f.Add("Phone", "310 555 0142", 0.9, "")
+	f.Add("E-mail", "Kim@Example.com", 0.79, "")
+	f.Add("First name", "Kim", 0.8, "Sam")
+	f.Add("zip", "0-0", 2.0, "")
+	f.Fuzz(func(t *testing.T, name, value string, confidence float64, have string) {
+		r := &Reading{Documents: []Document{{Object: "a", Fields: []Field{{name, value, confidence}}}}}
+		r.Find(intake.Config{}.WithDefaults())
+		for what, limit := range map[string]int{intake.Name: 200, intake.Phone: 40, intake.Email: 320, intake.Zip: 16} {
+			got := r.Use(what, have, 0.8)
+			if got != "" && (have != "" || !(confidence >= 0.8)) || utf8.RuneCountInString(got) > limit {
+				t.Errorf("%s: %q takes the place of %q with confidence %v", what, got, have, confidence)
+			}
+		}
+	})
 }

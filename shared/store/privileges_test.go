@@ -351,10 +351,15 @@ var services = []service{
 	{topology.AudioProcessor, []string{"Claim", "Fail", "Finish", "MarkEnqueued"}, func(d *driver) {
 		d.works(&store.Recording{RecordingID: store.RecordingID(storetest.Acme, "CAL"), CallID: "CAL"}, topology.AIAnalysis)
 	}},
-	{topology.DocumentProcessor, []string{"Claim", "Fail", "Finish", "Intake", "MarkEnqueued"}, func(d *driver) {
+	{topology.DocumentProcessor, []string{"Claim", "Fail", "Finish", "Intake", "KeepDocuments", "MarkEnqueued"}, func(d *driver) {
 		d.works(nil, topology.AIAnalysis)
 		_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
 		d.must(err)
+		form := store.Request{TenantID: storetest.Acme, RequestID: store.RequestID(storetest.Acme, store.SourceForm, "sheet"), Source: store.SourceForm}
+		_, err = d.other.Tenant(storetest.Acme).Accept(d.Context(), form, topology.DocumentProcessing)
+		d.must(err)
+		claim(d.T, d.db.Tenant(storetest.Acme), form.RequestID, topology.DocumentProcessing, store.Claimed)
+		d.must(d.db.Tenant(storetest.Acme).KeepDocuments(d.Context(), form.RequestID, 1, []byte(`{}`)))
 		// A telephone number that was on a sheet.
 		h, phone := d.db.Tenant(storetest.Acme), "310 555 0142"
 		c := claim(d.T, h, d.request(), topology.AudioProcessing, store.Claimed)

@@ -1,0 +1,38 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"cloud.google.com/go/spanner"
+
+	"ingestion.internal/shared/topology"
+)
+
+// KeepDocuments writes what an attempt has read so far of the request's
+// documents, before its stage is done: it was paid for, and whatever becomes of
+// the attempt, the next one finds it. ErrLostClaim: the stage is no longer the
+// attempt's, and nothing was written.
+func (t *Tenant) KeepDocuments(ctx context.Context, requestID string, attempt int, documents json.RawMessage) error {
+	stored, err := storableJSON(documents)
+	if err != nil {
+		return fmt.Errorf("keep documents of request %s: %w", requestID, err)
+	}
+	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		row, err := t.stage(ctx, tx, requestID, topology.DocumentProcessing)
+		if err != nil {
+			return err
+		}
+		if row.State != StateRunning || int(row.Attempts) != attempt {
+			return ErrLostClaim
+		}
+		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("requests", map[string]any{
+			"tenant_id": t.id, "request_id": requestID, "document_data": stored, "updated_at": spanner.CommitTimestamp,
+		})})
+	})
+	if err != nil {
+		return fmt.Errorf("keep documents of request %s: %w", requestID, err)
+	}
+	return nil
+}
