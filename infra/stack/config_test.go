@@ -104,7 +104,7 @@ func TestMistakes(t *testing.T) {
 		{"plain webhook secret", func(_ *testing.T, s *settings) { s.secrets = []string{"ingestion:tenants"} },
 			[]string{"ingestion:callrailWebhookSecret: is in plain text"}},
 		{"plain tenant secrets", func(_ *testing.T, s *settings) { s.secrets = []string{"ingestion:callrailWebhookSecret"} },
-			[]string{"ingestion:tenants.boost-marketing.secrets: are in plain text", "ingestion:tenants.summit-remodeling.secrets: are in plain text"}},
+			[]string{"ingestion:tenants.boost-marketing.secrets: are in plain text", "ingestion:tenants.load.secrets: are in plain text", "ingestion:tenants.summit-remodeling.secrets: are in plain text"}},
 		{"no webhook secret", func(_ *testing.T, s *settings) { delete(s.values, "ingestion:callrailWebhookSecret") },
 			[]string{"ingestion:callrailWebhookSecret: must be set"}},
 		{"secret is an object", tenant(func(b map[string]any) {

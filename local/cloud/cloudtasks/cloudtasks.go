@@ -501,6 +501,30 @@ func (s *Service) task(name string) (*queue, *task, error) {
 	return q, t, nil
 }
 
+// Hold pauses every queue that runs, and returns what has them run again.
+func (s *Service) Hold(ctx context.Context) (release func(), err error) {
+	s.mu.Lock()
+	var names []string
+	for name, q := range s.queues {
+		if q.api.State == "RUNNING" {
+			names = append(names, name)
+		}
+	}
+	s.mu.Unlock()
+	release = func() {
+		for _, name := range names {
+			_, _ = s.ResumeQueue(context.WithoutCancel(ctx), name) // a queue that is gone meanwhile needs nothing
+		}
+	}
+	for _, name := range names {
+		if _, err := s.PauseQueue(ctx, name); err != nil {
+			release()
+			return nil, err
+		}
+	}
+	return release, nil
+}
+
 // QueueStatus sums up a queue for people.
 type QueueStatus struct {
 	Name     string // short id

@@ -452,3 +452,33 @@ func TestOfficialClient(t *testing.T) {
 		t.Errorf("again: got %v, want 409", err)
 	}
 }
+
+// Hold has running queues run again, and leaves those alone that were paused.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, newWorker(always(http.StatusOK)), nil, nil)
+		if _, err := s.CreateQueue(t.Context(), &api.Queue{Name: queueName + "-paused"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PauseQueue(t.Context(), queueName+"-paused"); err != nil {
+			t.Fatal(err)
+		}
+		states := func() (all []string) {
+			for _, q := range s.Status() {
+				all = append(all, q.State)
+			}
+			return all
+		}
+		release, err := s.Hold(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]string{"PAUSED", "PAUSED"}, states()); d != "" {
+			t.Errorf("held: %s", d)
+		}
+		release()
+		if d := cmp.Diff([]string{"RUNNING", "PAUSED"}, states()); d != "" {
+			t.Errorf("released: %s", d)
+		}
+	})
+}

@@ -147,6 +147,9 @@ func (c *localCloud) injector(target string) (*fault.Injector, error) {
 		strings.Join(slices.Sorted(maps.Keys(c.faults)), ", "))
 }
 
+// HoldQueues implements daemonapi.Daemon.
+func (c *localCloud) HoldQueues(ctx context.Context) (func(), error) { return c.tasks.Hold(ctx) }
+
 // Shutdown implements daemonapi.Daemon.
 func (c *localCloud) Shutdown() { c.shutdown() }
 

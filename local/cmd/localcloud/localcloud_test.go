@@ -90,6 +90,7 @@ func (fakeAPI) PutCall(context.Context, daemonapi.Call) (daemonapi.Recording, er
 }
 func (fakeAPI) SetFault(context.Context, daemonapi.Fault) error { return nil }
 func (fakeAPI) ClearFault(context.Context, string) error        { return nil }
+func (fakeAPI) HoldQueues(context.Context) (func(), error)      { return func() {}, nil }
 func (f fakeAPI) Shutdown()                                     { f.cancel() }
 
 // newApp returns the client of an empty repository.

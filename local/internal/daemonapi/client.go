@@ -73,6 +73,21 @@ func (c *Client) Mail(ctx context.Context) ([]Mail, error) {
 	return all, err
 }
 
+// HoldQueues pauses the queues until release is called, ctx ends or this process
+// does.
+func (c *Client) HoldQueues(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	resp, err := c.send(ctx, http.MethodPost, "/queues/hold", nil) //nolint:bodyclose // release closes it
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return func() {
+		cancel()
+		resp.Body.Close()
+	}, nil
+}
+
 // ClearFault makes a stand-in behave again.
 func (c *Client) ClearFault(ctx context.Context, target string) error {
 	return c.do(ctx, http.MethodDelete, "/faults/"+url.PathEscape(target), nil, nil)

@@ -22,6 +22,7 @@ type fake struct {
 	fault    Fault
 	cleared  string
 	shutdown bool
+	held     chan bool
 }
 
 func (f *fake) Status(context.Context) (Status, error) { return f.status, nil }
@@ -44,7 +45,11 @@ func (f *fake) Records(context.Context) ([]Record, error) {
 	return []Record{{Tenant: "acme", ID: "1"}}, nil
 }
 func (f *fake) Mail(context.Context) ([]Mail, error) { return []Mail{{Tenant: "acme", ID: "m"}}, nil }
-func (f *fake) Shutdown()                            { f.shutdown = true }
+func (f *fake) HoldQueues(context.Context) (func(), error) {
+	f.held <- true
+	return func() { f.held <- false }, nil
+}
+func (f *fake) Shutdown() { f.shutdown = true }
 func (f *fake) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
 	f.logs = q
 	if _, err := io.WriteString(w, "line 1\n"); err != nil {
@@ -136,6 +141,21 @@ func TestLogs(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("follow ended with %v", err)
+	}
+}
+
+// Queues are held as long as their holder is there.
+func TestHoldQueues(t *testing.T) {
+	t.Parallel()
+	f, c, _ := start(t)
+	f.held = make(chan bool, 1)
+	release, err := c.HoldQueues(t.Context())
+	if err != nil || !<-f.held {
+		t.Fatal(err)
+	}
+	release()
+	if <-f.held {
+		t.Error("still held")
 	}
 }
 

@@ -33,6 +33,8 @@ type Daemon interface {
 	// Records returns what is in the tenants' CRMs, Mail what they sent.
 	Records(ctx context.Context) ([]Record, error)
 	Mail(ctx context.Context) ([]Mail, error)
+	// HoldQueues pauses the queues that run, and returns what has them run again.
+	HoldQueues(ctx context.Context) (release func(), err error)
 	// SetFault and ClearFault pass on to a stand-in.
 	SetFault(ctx context.Context, f Fault) error
 	ClearFault(ctx context.Context, target string) error
@@ -101,6 +103,18 @@ func NewHandler(d Daemon, token string) http.Handler {
 	mux.HandleFunc("GET /mail", func(w http.ResponseWriter, r *http.Request) {
 		v, err := d.Mail(r.Context())
 		answer(w, v, err)
+	})
+	mux.HandleFunc("POST /queues/hold", func(w http.ResponseWriter, r *http.Request) {
+		release, err := d.HoldQueues(r.Context())
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		// The queues run again when the caller leaves, however that happens.
+		defer release()
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush() // a caller who has left ends the context
+		<-r.Context().Done()
 	})
 	mux.HandleFunc("PUT /faults/{target}", func(w http.ResponseWriter, r *http.Request) {
 		var f Fault

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"cloud.google.com/go/spanner"
 	"google.golang.org/api/iterator"
@@ -161,6 +162,23 @@ func (s *Spanner) Tenants(ctx context.Context) ([]string, error) {
 		}
 		ids = append(ids, id)
 	}
+}
+
+// RequestsSince returns the ids of a tenant's requests that were made at the time
+// or after it, by the database's clock, in no order.
+func (s *Spanner) RequestsSince(ctx context.Context, tenantID string, since time.Time) ([]string, error) {
+	var ids []string
+	err := s.client.Single().Query(ctx, spanner.Statement{
+		SQL:    `SELECT request_id FROM requests WHERE tenant_id = @tenant AND created_at >= @since`,
+		Params: map[string]any{"tenant": tenantID, "since": since},
+	}).Do(func(row *spanner.Row) error {
+		ids = append(ids, "")
+		return row.Columns(&ids[len(ids)-1])
+	})
+	if err != nil {
+		return nil, fmt.Errorf("requests of %s: %w", tenantID, err)
+	}
+	return ids, nil
 }
 
 // Find returns the tenant and the id of the one request whose id begins with
