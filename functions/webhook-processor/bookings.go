@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,14 +34,8 @@ func (h *handler) booking(w http.ResponseWriter, r *http.Request) error {
 	if err := h.proveBooking(ctx, r.Header, body, event); err != nil {
 		return err
 	}
-	requestID := store.RequestID(event.TenantID, store.SourceBooking, event.BookingID)
-	return pipeline.Record(ctx, w, h.db, h.enqueuer, event.TenantID, requestID, store.ModeBooking, store.Event{
-		ID:         store.EventID(event.TenantID, store.SourceBooking, event.BookingID, string(event.Body)),
-		Type:       string(event.Status),
-		Source:     store.SourceBooking,
-		Payload:    event.Body,
-		OccurredAt: event.UpdatedAt,
-	}, foldBooking(event.TenantID))
+	requestID, heard := booking.Heard(event)
+	return pipeline.Record(ctx, w, h.db, h.enqueuer, event.TenantID, requestID, store.ModeBooking, heard, booking.FoldRequest(event.TenantID))
 }
 
 // proveBooking returns nil once the signature proves that the event is of the
@@ -79,46 +72,4 @@ func (h *handler) proveBooking(ctx context.Context, header http.Header, body []b
 		return errUnauthorized(fmt.Errorf("tenant %s has no office %q", event.TenantID, event.OfficeID))
 	}
 	return nil
-}
-
-// foldBooking has a booking analysed when it is new and whenever what it says
-// changes. A cancellation is analysed too, so that a booking ends the same
-// whatever the order in which its events came; its decision is that nothing
-// follows from it.
-func foldBooking(tenantID string) store.Fold {
-	return func(current *store.Request, events []store.Event) (store.Revision, error) {
-		parsed := make([]booking.Event, len(events))
-		for i, e := range events {
-			p, err := booking.Parse(e.Payload)
-			if err != nil {
-				return store.Revision{}, fmt.Errorf("event %s: %w", e.ID, err)
-			}
-			parsed[i] = *p
-		}
-		b, err := booking.Fold(parsed)
-		if err != nil {
-			return store.Revision{}, err
-		}
-		revision := store.Revision{Begin: topology.AIAnalysis, Request: store.Request{
-			TenantID:          tenantID,
-			OfficeID:          b.OfficeID,
-			Source:            store.SourceBooking,
-			CommunicationMode: store.ModeBooking,
-			CustomerName:      b.Customer.Name,
-			CustomerPhone:     b.Customer.Phone,
-			CustomerEmail:     b.Customer.Email,
-			PostalCode:        b.Customer.Zip,
-			Payload:           b.Payload,
-		}}
-		if current != nil {
-			before, err := booking.Fold(parsed[:len(parsed)-1])
-			if err != nil {
-				return store.Revision{}, err
-			}
-			if bytes.Equal(before.Payload, b.Payload) {
-				revision.Begin = ""
-			}
-		}
-		return revision, nil
-	}
 }

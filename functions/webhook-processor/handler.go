@@ -18,6 +18,7 @@ import (
 	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/topology"
 )
 
 // acceptTimeout bounds everything before the answer. CallRail does not say how
@@ -38,6 +39,7 @@ func (h *handler) mount(r chi.Router) {
 	receive.Method(http.MethodPost, "/api/v1/callrail/webhook", service.Handler(h.receive))
 	receive.Method(http.MethodPost, "/api/v1/callrail/webhook/{event}", service.Handler(h.receive))
 	receive.Method(http.MethodPost, "/api/v1/bookings", service.Handler(h.booking))
+	r.Method(http.MethodPost, topology.CalendarNotifications, service.Handler(h.calendarNotification)) // it has no body
 }
 
 // errUnauthorized is the one answer to everything that is not proven to come

@@ -12,7 +12,7 @@ import (
 // TestLog keeps what the alerts on webhooks are made of.
 func TestLog(t *testing.T) {
 	log := telemetrytest.Capture(t, topology.WebhookProcessor)
-	f := newFixture(t, nil)
+	f := withCalendars(t)
 	f.accepted(f.post(delivery{body: platformPayload("CAL1")}), http.StatusAccepted)
 	f.accepted(f.post(delivery{body: platformPayload("CAL1")}), http.StatusOK)
 	for name, tc := range map[string]struct {
@@ -28,6 +28,7 @@ func TestLog(t *testing.T) {
 		}
 	}
 	f.google.Fail(http.StatusServiceUnavailable)
+	f.notify("acme", "token-of-acme", "res-acme", "exists", "2")                     // due, its task is the clock's
 	f.accepted(f.post(delivery{body: platformPayload("CAL3")}), http.StatusAccepted) // durable, its task is the sweeper's
 	// Whose signing key is not known yet, and cannot be asked for.
 	bolt := strings.NewReplacer("acme", "bolt", "1001", "2001").Replace(platformPayload("CAL4"))

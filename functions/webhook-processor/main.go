@@ -1,6 +1,6 @@
-// Command webhook-processor is the Cloud Run service that signed webhooks reach,
-// CallRail's and those of bookings: it proves whose an event is, makes it durable
-// and starts its request's pipeline.
+// Command webhook-processor is the Cloud Run service that webhooks reach,
+// CallRail's, those of bookings and Google Calendar's: it proves whose an event
+// is, makes it durable and starts what follows from it.
 package main
 
 import (
@@ -22,6 +22,7 @@ type config struct {
 	Tasks           pipeline.TasksConfig
 	AudioProcessing pipeline.AudioProcessingTarget
 	AIAnalysis      pipeline.AIAnalysisTarget
+	Calendars       pipeline.CalendarsTarget
 
 	// PlatformSecret is the signing key of offices without one of their own.
 	PlatformSecret string `env:"CALLRAIL_WEBHOOK_SECRET_NAME,required,notEmpty"`
@@ -41,7 +42,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		return err
 	}
 	s.OnClose("secret manager", secretClient.Close)
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Calendars.Target())
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ import (
 const (
 	audioQueue    = "projects/p/locations/l/queues/audio-processing"
 	analysisQueue = "projects/p/locations/l/queues/ai-analysis"
+	calendarQueue = "projects/p/locations/l/queues/calendar-sync"
 	acmeKey       = "key-of-acme"
 	platformKey   = "key-of-the-platform"
 	maxBody       = 64 << 10
@@ -58,6 +59,7 @@ func newFixture(t *testing.T, change func(*config)) *fixture {
 		Tasks:           pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		AudioProcessing: pipeline.AudioProcessingTarget{Queue: audioQueue, ServiceURL: "https://audio.example"},
 		AIAnalysis:      pipeline.AIAnalysisTarget{Queue: analysisQueue, ServiceURL: "https://analyzer.example"},
+		Calendars:       pipeline.CalendarsTarget{Queue: calendarQueue, ServiceURL: "https://calendars.example"},
 		PlatformSecret:  topology.WebhookSecret,
 	}
 	if change != nil {

@@ -11,6 +11,7 @@ import (
 // The Google APIs that the platform uses.
 const (
 	apiAccessContext   = "accesscontextmanager.googleapis.com"
+	apiCalendar        = "calendar-json.googleapis.com"
 	apiGateway         = "apigateway.googleapis.com"
 	apiBudgets         = "billingbudgets.googleapis.com"
 	apiArtifacts       = "artifactregistry.googleapis.com"

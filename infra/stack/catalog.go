@@ -22,14 +22,14 @@ type workload struct {
 
 	// Who calls a service: API Gateway alone, or a queue, a schedule or both.
 	public   bool           // API Gateway
-	stage    topology.Stage // that stage's queue
+	queue    topology.Queue // that queue
 	schedule *schedule      // Cloud Scheduler
 
 	// googleOnly says that it calls no partner, only Google's APIs, so that it
 	// needs no address that partners know: see [program.egress].
 	googleOnly bool
 
-	enqueues       []topology.Stage // stages whose queues it adds tasks to
+	enqueues       []topology.Queue // queues it adds tasks to
 	secrets        []string         // ids of secrets it reads
 	secretPrefixes []string         // prefixes of tenants' secrets it reads
 	audioRoles     []string         // on the audio bucket
@@ -52,7 +52,7 @@ var catalog = []workload{
 		size:   Size{CPU: "2", Memory: "1Gi", Concurrency: 80, MaxInstances: 100, Timeout: seconds(30)},
 		public: true,
 		// A call without a recording has no audio to process.
-		enqueues:       []topology.Stage{topology.AudioProcessing, topology.AIAnalysis},
+		enqueues:       append(topology.StageQueues(topology.AudioProcessing, topology.AIAnalysis), topology.Calendars),
 		secrets:        []string{topology.WebhookSecret},
 		secretPrefixes: []string{topology.SigningKeyPrefix},
 		env:            []func(*program) env{tenantEnv, bodyEnv, secretEnv, webhookEnv},
@@ -63,7 +63,7 @@ var catalog = []workload{
 		size:   Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
 		public: true,
 		// A form without files has nothing to read.
-		enqueues:   []topology.Stage{topology.DocumentProcessing, topology.AIAnalysis},
+		enqueues:   topology.StageQueues(topology.DocumentProcessing, topology.AIAnalysis),
 		env:        []func(*program) env{tenantEnv, formEnv},
 		googleOnly: true,
 		// To create, and neither to read nor to overwrite: it faces the world.
@@ -74,8 +74,8 @@ var catalog = []workload{
 		// One call streams a recording of up to hundreds of megabytes; few at
 		// a time leave each the memory and the bandwidth.
 		size:           Size{CPU: "4", Memory: "2Gi", Concurrency: 8, MaxInstances: maxInstances, Timeout: seconds(900)},
-		stage:          topology.AudioProcessing,
-		enqueues:       []topology.Stage{topology.AIAnalysis},
+		queue:          topology.AudioProcessing.Queue(),
+		enqueues:       topology.StageQueues(topology.AIAnalysis),
 		secretPrefixes: []string{topology.APIKeyPrefix},
 		// To create and to read, not to overwrite or delete: a recording that
 		// a first attempt stored is found again by the second.
@@ -89,8 +89,8 @@ var catalog = []workload{
 		// A form's files are read one after the other, up to 15 pages each; few
 		// forms at a time leave each file the memory that it has in base64.
 		size:          Size{CPU: "1", Memory: "512Mi", Concurrency: 4, MaxInstances: maxInstances, Timeout: seconds(300)},
-		stage:         topology.DocumentProcessing,
-		enqueues:      []topology.Stage{topology.AIAnalysis},
+		queue:         topology.DocumentProcessing.Queue(),
+		enqueues:      topology.StageQueues(topology.AIAnalysis),
 		env:           []func(*program) env{tenantEnv, readEnv},
 		googleOnly:    true,
 		documentRoles: []string{"roles/storage.objectViewer"},
@@ -100,8 +100,8 @@ var catalog = []workload{
 	{
 		name:         topology.AIAnalyzer,
 		size:         Size{CPU: "1", Memory: "512Mi", Concurrency: 40, MaxInstances: maxInstances, Timeout: seconds(300)},
-		stage:        topology.AIAnalysis,
-		enqueues:     []topology.Stage{topology.Workflow},
+		queue:        topology.AIAnalysis.Queue(),
+		enqueues:     topology.StageQueues(topology.Workflow),
 		projectRoles: []string{"roles/aiplatform.user"},
 		apis:         []string{apiVertex},
 		env:          []func(*program) env{tenantEnv, geminiEnv, historyEnv},
@@ -110,8 +110,8 @@ var catalog = []workload{
 	{
 		name:     topology.WorkflowEngine,
 		size:     Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
-		stage:    topology.Workflow,
-		enqueues: []topology.Stage{topology.Delivery},
+		queue:    topology.Workflow.Queue(),
+		enqueues: topology.StageQueues(topology.Delivery),
 		env:      []func(*program) env{tenantEnv, geocodingEnv, batchEnv},
 
 		optionalAPIs: geocodingAPIs,
@@ -120,16 +120,30 @@ var catalog = []workload{
 		name: topology.Dispatcher,
 		// It waits for the tenants' providers most of the time.
 		size:           Size{CPU: "1", Memory: "512Mi", Concurrency: 40, MaxInstances: maxInstances, Timeout: seconds(120)},
-		stage:          topology.Delivery,
+		queue:          topology.Delivery.Queue(),
 		schedule:       &schedule{path: topology.DispatchPath, when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"}},
 		secretPrefixes: []string{topology.IntegrationPrefix},
 		env:            []func(*program) env{tenantEnv, secretEnv, deliveryEnv},
 	},
 	{
+		name: topology.CalendarSync,
+		// It waits for Google most of the time.
+		size:  Size{CPU: "1", Memory: "512Mi", Concurrency: 20, MaxInstances: maxInstances, Timeout: seconds(120)},
+		queue: topology.Calendars,
+		schedule: &schedule{
+			path: topology.CalendarsPath, body: calendarsRun,
+			when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"},
+		},
+		enqueues:   topology.StageQueues(topology.AIAnalysis),
+		apis:       []string{apiCalendar},
+		env:        []func(*program) env{tenantEnv, calendarEnv},
+		googleOnly: true,
+	},
+	{
 		name:       topology.Sweeper,
 		size:       Size{CPU: "1", Memory: "512Mi", Concurrency: 1, MaxInstances: 1, Timeout: seconds(120)},
 		schedule:   &schedule{path: topology.SweepPath, when: ScheduleConfig{Cron: "* * * * *", TimeZone: "Etc/UTC"}},
-		enqueues:   topology.Stages,
+		enqueues:   topology.StageQueues(topology.Stages...),
 		env:        []func(*program) env{sweepEnv},
 		googleOnly: true,
 	},
@@ -201,28 +215,48 @@ func enqueueEnv(p *program, w *workload) env {
 		topology.EnvTasksServiceAccount: p.accounts[tasksAccount].Email,
 		topology.EnvTasksEndpoint:       pulumi.String(p.cfg.Endpoints.CloudTasks),
 	}
-	for _, stage := range w.enqueues {
-		e[stage.EnvQueue()] = p.queues[stage].ID()
-		e[stage.EnvServiceURL()] = p.services[stage.Service()].Uri
+	for _, queue := range w.enqueues {
+		e[queue.EnvQueue()] = p.queues[queue].ID()
+		e[queue.EnvServiceURL()] = p.services[queue.Service()].Uri
 	}
 	return e
 }
 
-// stageEnv governs the worker of a stage. The lease outlives the longest
-// request, so that no second worker claims what a first still works on.
+// lease outlives the longest request of a service, so that no second worker
+// claims what a first still works on.
+func (p *program) lease(service string) string {
+	return (p.cfg.Services[service].Timeout + seconds(15)).String()
+}
+
+// stageEnv governs the worker of a stage.
 func stageEnv(p *program, w *workload) env {
-	if w.stage == "" {
+	if !w.queue.IsStage() {
 		return nil
 	}
 	return env{
 		topology.EnvStageMaxAttempts: pulumi.String(strconv.Itoa(p.cfg.Stages.MaxAttempts)),
-		topology.EnvStageLease:       pulumi.String((p.cfg.Services[w.name].Timeout + seconds(15)).String()),
+		topology.EnvStageLease:       pulumi.String(p.lease(w.name)),
 	}
 }
 
 // sweepEnv bounds one run: what is left over is the next one's.
 func sweepEnv(*program) env {
 	return env{topology.EnvSweepBatch: pulumi.String("200")}
+}
+
+// calendarEnv bounds one run, as sweepEnv does.
+func calendarEnv(p *program) env {
+	return env{
+		topology.EnvCalendarURL:   pulumi.String(p.cfg.Endpoints.Calendar),
+		topology.EnvCalendarBatch: pulumi.String("100"),
+		topology.EnvCalendarLease: pulumi.String(p.lease(topology.CalendarSync)),
+	}
+}
+
+// calendarsRun brings the clock's call the public address, which the service
+// cannot be configured with: the gateway comes after the services.
+func calendarsRun(p *program) pulumi.StringInput {
+	return pulumi.Sprintf(`{"address":"%s%s"}`, p.publicURL(), topology.CalendarNotifications)
 }
 
 // backupEnv says how long a backup is kept and how old the newest may be.

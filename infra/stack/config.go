@@ -17,6 +17,7 @@ import (
 
 	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/integrations"
+	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 )
 
@@ -47,7 +48,7 @@ type Config struct {
 	Keys      KeysConfig                     `json:"keys"`
 	Image     ImageConfig                    `json:"image"`
 	Services  map[string]Size                `json:"services"`
-	Queues    map[topology.Stage]QueueConfig `json:"queues"`
+	Queues    map[topology.Queue]QueueConfig `json:"queues"`
 	Schedules map[string]ScheduleConfig      `json:"schedules"`
 	Stages    StagesConfig                   `json:"stages"`
 	Delivery  DeliveryConfig                 `json:"delivery"`
@@ -201,6 +202,7 @@ type Endpoints struct {
 	VertexAI               string   `json:"vertexAi"`
 	Geocoding              string   `json:"geocoding"`
 	DocumentAI             string   `json:"documentAi"`
+	Calendar               string   `json:"calendar"`
 	CallRailAPI            string   `json:"callrailApi"`
 	CallRailRecordingHosts []string `json:"callrailRecordingHosts"`
 	HubSpot                string   `json:"hubspot"`
@@ -213,12 +215,15 @@ type Endpoints struct {
 
 // TenantConfig is one customer of the platform, keyed by tenant id.
 type TenantConfig struct {
-	Name     string                  `json:"name"`
-	State    string                  `json:"state"` // active (default) or offboarded
-	Secrets  TenantSecrets           `json:"secrets"`
-	Workflow raw                     `json:"workflow"` // over the default workflow
-	Intake   intake.Config           `json:"intake"`   // what its public channels let in
-	Offices  map[string]OfficeConfig `json:"offices"`
+	Name     string        `json:"name"`
+	State    string        `json:"state"` // active (default) or offboarded
+	Secrets  TenantSecrets `json:"secrets"`
+	Workflow raw           `json:"workflow"` // over the default workflow
+	Intake   intake.Config `json:"intake"`   // what its public channels let in
+	// Calendars are its Google Calendars whose events with customers are
+	// bookings, shared with the service account of calendar-sync.
+	Calendars []tenant.Calendar       `json:"calendars"`
+	Offices   map[string]OfficeConfig `json:"offices"`
 }
 
 // TenantSecrets are a tenant's own keys.
@@ -260,7 +265,7 @@ func defaults() *Config {
 		Image: ImageConfig{Platform: "linux/amd64"},
 		// Audio is slow and Speech has a request quota per minute; the others
 		// follow.
-		Queues:    map[topology.Stage]QueueConfig{},
+		Queues:    map[topology.Queue]QueueConfig{},
 		Services:  map[string]Size{},
 		Schedules: map[string]ScheduleConfig{},
 		Stages:    StagesConfig{MaxAttempts: 5},
@@ -278,8 +283,8 @@ func defaults() *Config {
 	c.DocumentAI = DocumentAIConfig{Location: "us", Version: "pretrained-form-parser-v2.0-2022-11-10", MinConfidence: 0.8}
 	c.Monitoring = defaultMonitoring()
 	c.Backup = BackupConfig{RetentionDays: 30, MaxAge: seconds(30 * 3600)}
-	for _, stage := range topology.Stages {
-		c.Queues[stage] = queue
+	for _, id := range topology.Queues {
+		c.Queues[id] = queue
 	}
 	for _, w := range catalog {
 		c.Services[w.name] = w.size
@@ -475,8 +480,8 @@ func (c *Config) validate(errs *problems) {
 		}
 		c.Schedules[name].validate("ingestion:schedules."+name, find(name), errs)
 	}
-	for _, stage := range slices.Sorted(maps.Keys(c.Queues)) {
-		c.Queues[stage].validate("ingestion:queues."+string(stage), stage, c.Stages.MaxAttempts, errs)
+	for _, id := range slices.Sorted(maps.Keys(c.Queues)) {
+		c.Queues[id].validate("ingestion:queues."+string(id), id, c.Stages.MaxAttempts, errs)
 	}
 	if c.Stages.MaxAttempts < 1 {
 		errs.add("ingestion:stages.maxAttempts", "must be at least 1")
@@ -521,7 +526,7 @@ func (e Endpoints) validate(errs *problems) {
 	const path = "ingestion:endpoints"
 	for _, api := range []struct{ name, address string }{
 		{"cloudTasks", e.CloudTasks}, {"secretManager", e.SecretManager}, {"storage", e.Storage},
-		{"speech", e.Speech}, {"vertexAi", e.VertexAI}, {"callrailApi", e.CallRailAPI},
+		{"speech", e.Speech}, {"vertexAi", e.VertexAI}, {"callrailApi", e.CallRailAPI}, {"calendar", e.Calendar},
 	} {
 		if api.address == "" {
 			continue
@@ -592,9 +597,9 @@ func (a AudioConfig) validate(errs *problems) {
 	}
 }
 
-func (q QueueConfig) validate(path string, stage topology.Stage, stageAttempts int, errs *problems) {
-	if stage.Service() == "" {
-		errs.add(path, "no such queue; known are %v", topology.Stages)
+func (q QueueConfig) validate(path string, id topology.Queue, stageAttempts int, errs *problems) {
+	if id.Service() == "" {
+		errs.add(path, "no such queue; known are %v", topology.Queues)
 		return
 	}
 	if q.MaxDispatchesPerSecond <= 0 || q.MaxDispatchesPerSecond > 500 {

@@ -126,7 +126,7 @@ func TestMistakes(t *testing.T) {
 		{"no API key", tenant(func(b map[string]any) { delete(b["secrets"].(map[string]any), "callrailApiKey") }),
 			[]string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be set"}},
 		{"misspelt tenant field", tenant(func(b map[string]any) { b["ofices"] = map[string]any{} }),
-			[]string{"ingestion:tenants.boost-marketing.ofices: unknown field; known are intake, name, offices"}},
+			[]string{"ingestion:tenants.boost-marketing.ofices: unknown field; known are calendars, intake, name, offices"}},
 		{"field mapping", tenant(func(b map[string]any) {
 			b["workflow"] = map[string]any{"crm_integration": map[string]any{"provider": "hubspot", "field_mapping": map[string]any{
 				"nickname": "firstname", "reasons": "hs_lead_score", "email": "hs_object_id"}}}

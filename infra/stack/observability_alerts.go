@@ -320,6 +320,13 @@ var alerts = []alert{
 		},
 	},
 	{
+		name: "calendars", title: "A tenant's calendar is not followed", severity: "ERROR", threshold: 5, unit: events,
+		why: "Bookings in it do not become leads, nor do their moves and cancellations follow, until it can be read again. A channel that cannot be renewed shows here a day before it ends.",
+		conditions: func(_ *program, limit float64) []condition {
+			return []condition{counted("Turns at calendars that failed within an hour", mCalendars, ofService, 1*hours, limit, byTenant, isOneOf(t.Event, t.CalendarSyncFailed))}
+		},
+	},
+	{
 		name: "instances", title: "A service has no instances left", severity: "WARNING", threshold: 90, unit: percent,
 		why: "At its largest number of instances a service answers 429, and queues grow.",
 		conditions: func(p *program, limit float64) []condition {
@@ -377,8 +384,8 @@ func publicServices() []string {
 // ofQueues limits a filter to the platform's queues.
 func ofQueues() string {
 	var quoted []string
-	for _, stage := range topology.Stages {
-		quoted = append(quoted, strconv.Quote(string(stage)))
+	for _, id := range topology.Queues {
+		quoted = append(quoted, strconv.Quote(string(id)))
 	}
 	return "resource.labels.queue_id=one_of(" + strings.Join(quoted, ",") + ")"
 }

@@ -29,8 +29,8 @@ func serviceLogs(cfg *Config) string {
 		}
 	}
 	var queues []string
-	for _, stage := range topology.Stages {
-		queues = append(queues, string(stage))
+	for _, id := range topology.Queues {
+		queues = append(queues, string(id))
 	}
 	var parts []string
 	for _, part := range []struct {

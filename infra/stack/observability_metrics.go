@@ -69,6 +69,7 @@ const (
 	mEffects       = "effects"
 	mTenantSync    = "tenant_sync_failures"
 	mBackups       = "backups"
+	mCalendars     = "calendars"
 	mSchedules     = "schedule_failures"
 )
 
@@ -100,6 +101,8 @@ var logMetrics = []logMetric{
 		t.EmailSent, t.EmailRetry, t.EmailUnknown, t.EmailFailed, t.EmailParked, t.EmailSuppressed}, labels: []string{t.Event}},
 	{name: mTenantSync, title: "Tenants not synced", resource: ofJob, events: []string{t.TenantSyncFailed, t.ServiceStopped}, labels: []string{t.Event}},
 	{name: mBackups, title: "Backups", resource: ofService, events: []string{t.BackupCreated, t.BackupMissing, t.BackupFailed}, labels: []string{t.Event}},
+	{name: mCalendars, title: "Calendars", resource: ofService, events: []string{t.CalendarSynced, t.CalendarSyncFailed, t.CalendarEventSkipped,
+		t.CalendarNotified, t.CalendarUnsent, t.ChannelOpened, t.ChannelClosed}, labels: []string{t.Event}},
 	// Cloud Scheduler's own lines: it logs an error for each attempt that was
 	// not answered 2xx. https://cloud.google.com/scheduler/docs/monitoring
 	{name: mSchedules, title: "Scheduled calls that failed", resource: ofScheduler, filter: "severity>=ERROR"},

@@ -23,8 +23,8 @@ func (p *program) outputs() (pulumi.Map, error) {
 			urls[w.name] = p.services[w.name].Uri
 		}
 	}
-	for _, stage := range topology.Stages {
-		queues[string(stage)] = p.queues[stage].ID()
+	for _, id := range topology.Queues {
+		queues[string(id)] = p.queues[id].ID()
 	}
 	all := pulumi.Map{
 		"gatewayUrl":   p.gateway,

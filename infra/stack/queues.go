@@ -7,15 +7,15 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
-// registerQueues makes the queue of each stage and says who may add to it.
+// registerQueues makes the queues and says who may add to them.
 // There is no queue per tenant: a project may have 1,000 in a region.
 func (p *program) registerQueues() error {
-	for _, stage := range topology.Stages {
-		c := p.cfg.Queues[stage]
-		queue, err := cloudtasks.NewQueue(p.ctx, string(stage), &cloudtasks.QueueArgs{
+	for _, id := range topology.Queues {
+		c := p.cfg.Queues[id]
+		queue, err := cloudtasks.NewQueue(p.ctx, string(id), &cloudtasks.QueueArgs{
 			Project:  pulumi.String(p.cfg.Project),
 			Location: pulumi.String(p.cfg.Region),
-			Name:     pulumi.String(string(stage)),
+			Name:     pulumi.String(string(id)),
 			RateLimits: &cloudtasks.QueueRateLimitsArgs{
 				MaxDispatchesPerSecond:  pulumi.Float64(c.MaxDispatchesPerSecond),
 				MaxConcurrentDispatches: pulumi.Int(c.MaxConcurrentDispatches),
@@ -31,13 +31,13 @@ func (p *program) registerQueues() error {
 		if err != nil {
 			return err
 		}
-		p.queues[stage] = queue
+		p.queues[id] = queue
 	}
 	for i := range catalog {
 		w := &catalog[i]
-		for _, stage := range w.enqueues {
-			queue := p.queues[stage]
-			grant, err := cloudtasks.NewQueueIamMember(p.ctx, w.name+"-enqueues-"+string(stage), &cloudtasks.QueueIamMemberArgs{
+		for _, id := range w.enqueues {
+			queue := p.queues[id]
+			grant, err := cloudtasks.NewQueueIamMember(p.ctx, w.name+"-enqueues-"+string(id), &cloudtasks.QueueIamMemberArgs{
 				Project:  pulumi.String(p.cfg.Project),
 				Location: pulumi.String(p.cfg.Region),
 				Name:     queue.Name,

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"encoding/base64"
 	"time"
 
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudscheduler"
@@ -11,7 +12,8 @@ import (
 // an ID token. When is config.
 type schedule struct {
 	path string
-	when ScheduleConfig // default
+	body func(*program) pulumi.StringInput // JSON; nil = none
+	when ScheduleConfig                    // default
 }
 
 // ScheduleConfig is when a scheduled service is called.
@@ -47,6 +49,20 @@ func (p *program) registerSchedules() error {
 			continue
 		}
 		c, service := p.cfg.Schedules[w.name], p.services[w.name]
+		target := &cloudscheduler.JobHttpTargetArgs{
+			HttpMethod: pulumi.String("POST"),
+			Uri:        pulumi.Sprintf("%s%s", service.Uri, w.schedule.path),
+			OidcToken: &cloudscheduler.JobHttpTargetOidcTokenArgs{
+				ServiceAccountEmail: p.accounts[schedulesAccount].Email,
+				Audience:            service.Uri,
+			},
+		}
+		if w.schedule.body != nil {
+			target.Headers = pulumi.StringMap{"Content-Type": pulumi.String("application/json")}
+			target.Body = w.schedule.body(p).ToStringOutput().ApplyT(func(text string) string {
+				return base64.StdEncoding.EncodeToString([]byte(text))
+			}).(pulumi.StringOutput)
+		}
 		if _, err := cloudscheduler.NewJob(p.ctx, w.name, &cloudscheduler.JobArgs{
 			Project:         pulumi.String(p.cfg.Project),
 			Region:          pulumi.String(p.cfg.Region),
@@ -55,15 +71,8 @@ func (p *program) registerSchedules() error {
 			TimeZone:        pulumi.String(c.TimeZone),
 			Paused:          pulumi.Bool(c.Paused),
 			AttemptDeadline: pulumi.String(p.cfg.Services[w.name].Timeout.seconds()),
-			HttpTarget: &cloudscheduler.JobHttpTargetArgs{
-				HttpMethod: pulumi.String("POST"),
-				Uri:        pulumi.Sprintf("%s%s", service.Uri, w.schedule.path),
-				OidcToken: &cloudscheduler.JobHttpTargetOidcTokenArgs{
-					ServiceAccountEmail: p.accounts[schedulesAccount].Email,
-					Audience:            service.Uri,
-				},
-			},
-			RetryConfig: &cloudscheduler.JobRetryConfigArgs{RetryCount: pulumi.Int(c.Retries)},
+			HttpTarget:      target,
+			RetryConfig:     &cloudscheduler.JobRetryConfigArgs{RetryCount: pulumi.Int(c.Retries)},
 		}, p.needs(apiScheduler), pulumi.DependsOn(p.invokers[w.name])); err != nil {
 			return err
 		}

@@ -94,7 +94,8 @@ func (p *program) registerServices() error {
 }
 
 // inCallOrder returns the catalogue's services, callees before their callers.
-// The pipeline has no circle: a stage enqueues later stages only.
+// There is no circle: a stage enqueues later stages only, and calendars the
+// first that a booking has.
 func inCallOrder() []*workload {
 	var ordered []*workload
 	seen := map[string]bool{}
@@ -104,8 +105,8 @@ func inCallOrder() []*workload {
 			return
 		}
 		seen[w.name] = true
-		for _, stage := range w.enqueues {
-			visit(find(stage.Service()))
+		for _, queue := range w.enqueues {
+			visit(find(queue.Service()))
 		}
 		ordered = append(ordered, w)
 	}
@@ -218,7 +219,7 @@ func (w *workload) callers() []string {
 	if w.public {
 		all = append(all, gatewayAccount)
 	}
-	if w.stage != "" {
+	if w.queue != "" {
 		all = append(all, tasksAccount)
 	}
 	if w.schedule != nil {

@@ -48,7 +48,7 @@ type program struct {
 	audio     *storage.Bucket
 	documents *storage.Bucket
 	manifest  *storage.BucketObject
-	queues    map[topology.Stage]*cloudtasks.Queue
+	queues    map[topology.Queue]*cloudtasks.Queue
 	sync      *cloudrunv2.Job
 	services  map[string]*cloudrunv2.Service
 	invokers  map[string][]pulumi.Resource // by service
@@ -108,7 +108,7 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		accounts: map[string]*serviceaccount.Account{},
 		grants:   map[string][]pulumi.Resource{},
 		keys:     map[string]encryption{},
-		queues:   map[topology.Stage]*cloudtasks.Queue{},
+		queues:   map[topology.Queue]*cloudtasks.Queue{},
 		services: map[string]*cloudrunv2.Service{},
 		modules:  map[string]bool{},
 		invokers: map[string][]pulumi.Resource{},
@@ -134,10 +134,10 @@ func deploy(ctx *pulumi.Context, getenv func(string) string, build builder) (*pr
 		p.registerDocumentAI,
 		p.registerJob,
 		p.registerServices,
-		p.registerSchedules,
 		p.registerGateway,
 		p.registerAudit,
 		p.registerEdge,
+		p.registerSchedules, // one of them brings the public address
 		p.registerMonitoring,
 		p.registerBudgets,
 		p.registerPerimeter,

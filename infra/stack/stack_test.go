@@ -423,8 +423,8 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		callers[name] = append(callers[name], field(r, "member"))
 	}
 	services := o.only("gcp:cloudrunv2/service:Service")
-	if len(services) != 9 {
-		t.Fatalf("%d services, want 9", len(services))
+	if len(services) != 10 {
+		t.Fatalf("%d services, want 10", len(services))
 	}
 	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
 	for _, r := range services {
@@ -446,7 +446,7 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 			want["ingress"] = "INGRESS_TRAFFIC_ALL"
 			wantCallers = append(wantCallers, "serviceAccount:api-gateway"+domain)
 		}
-		if w.stage != "" {
+		if w.queue != "" {
 			wantCallers = append(wantCallers, "serviceAccount:task-queues"+domain)
 		}
 		if w.schedule != nil {
@@ -559,6 +559,7 @@ func TestGatewayDocument(t *testing.T) {
 	if diff := cmp.Diff(map[string]backend{
 		"POST /api/v1/callrail/webhook":         {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
 		"POST /api/v1/callrail/webhook/{event}": {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
+		"POST /api/v1/calendar/notifications":   {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
 		"POST /api/v1/bookings":                 {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
 		"POST /api/v1/forms":                    {intake, intake, "APPEND_PATH_TO_ADDRESS"},
 		"OPTIONS /api/v1/forms":                 {intake, intake, "APPEND_PATH_TO_ADDRESS"},
@@ -632,6 +633,7 @@ func TestSchedules(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{
 		"backup https://backup-abc123-uc.a.run.app/tasks/backup",
+		"calendar-sync https://calendar-sync-abc123-uc.a.run.app/tasks/calendars",
 		"dispatcher https://dispatcher-abc123-uc.a.run.app/tasks/dispatch",
 		"sweeper https://sweeper-abc123-uc.a.run.app/tasks/sweep",
 	}, scheduled, cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
@@ -639,6 +641,15 @@ func TestSchedules(t *testing.T) {
 	}
 	if got := field(jobs[0], "retryConfig.retryCount"); jobs[0].Name != "backup" || got != 3.0 {
 		t.Errorf("a run of %s is repeated %v times, want backup's 3", jobs[0].Name, got)
+	}
+	// The calendar service learns from it where Google's notifications go.
+	body, err := base64.StdEncoding.DecodeString(field(jobs[1], "httpTarget.body").(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var run topology.CalendarsRun
+	if err := json.Unmarshal(body, &run); err != nil || !strings.HasPrefix(run.Address, "https://") || !strings.HasSuffix(run.Address, "/api/v1/calendar/notifications") {
+		t.Errorf("%s is called with %s: %v", jobs[1].Name, body, err)
 	}
 	jobs = slices.DeleteFunc(jobs, func(r registered) bool { return r.Name != "sweeper" })
 	const address = "https://sweeper-abc123-uc.a.run.app"
@@ -703,28 +714,28 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%s is there twice", w.name)
 		}
 		seen[w.name] = true
-		inside := w.stage != "" || w.schedule != nil
+		inside := w.queue != "" || w.schedule != nil
 		if called := w.public || inside; called == w.job {
 			t.Errorf("%s is called: %t; want a service to be, and a job not to be", w.name, called)
 		}
 		if w.public && inside {
 			t.Errorf("%s is public, and called from inside", w.name)
 		}
-		if w.stage != "" && w.stage.Service() != w.name {
-			t.Errorf("%s works %s, which is %s's", w.name, w.stage, w.stage.Service())
+		if w.queue != "" && w.queue.Service() != w.name {
+			t.Errorf("%s works %s, which is %s's", w.name, w.queue, w.queue.Service())
 		}
 	}
-	for _, stage := range topology.Stages {
-		if !seen[stage.Service()] {
-			t.Errorf("nobody works %s", stage)
+	for _, queue := range topology.Queues {
+		if !seen[queue.Service()] {
+			t.Errorf("nobody works %s", queue)
 		}
 	}
 	position := map[string]int{}
 	for i, w := range inCallOrder() {
 		position[w.name] = i
-		for _, stage := range w.enqueues {
-			if at, ok := position[stage.Service()]; !ok || at >= i {
-				t.Errorf("%s comes before %s, whose address it needs", w.name, stage.Service())
+		for _, queue := range w.enqueues {
+			if at, ok := position[queue.Service()]; !ok || at >= i {
+				t.Errorf("%s comes before %s, whose address it needs", w.name, queue.Service())
 			}
 		}
 	}

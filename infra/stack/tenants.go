@@ -65,6 +65,10 @@ func (c *Config) validateTenants(errs *problems) {
 		if err := t.Intake.Validate(path + ".intake"); err != nil {
 			errs.addAll(err)
 		}
+		isOffice := func(id string) bool { _, ok := t.Offices[id]; return ok }
+		if err := tenant.ValidateCalendars(t.Calendars, isOffice, path+".calendars"); err != nil {
+			errs.addAll(err)
+		}
 		if s := t.Secrets.Integrations; s != nil {
 			for _, err := range s.Check(path + ".secrets.integrations") {
 				errs.addAll(err)
@@ -183,7 +187,7 @@ func (c *Config) manifest() (tenant.Manifest, error) {
 		if err != nil {
 			return tenant.Manifest{}, err
 		}
-		entry := tenant.Tenant{ID: id, Name: t.Name, State: t.State, Offices: []tenant.Office{}, Intake: t.Intake}
+		entry := tenant.Tenant{ID: id, Name: t.Name, State: t.State, Offices: []tenant.Office{}, Intake: t.Intake, Calendars: t.Calendars}
 		for _, officeID := range slices.Sorted(maps.Keys(t.Offices)) {
 			o := t.Offices[officeID]
 			merged, err := workflow.Merge(own, o.Workflow, "workflow")

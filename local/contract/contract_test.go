@@ -44,7 +44,14 @@ var signers = map[string]func(header http.Header, key string, body []byte){
 	"recordBooking": func(header http.Header, key string, body []byte) {
 		header.Set(booking.SignatureHeader, booking.Sign([]byte(key), body, time.Now()))
 	},
+	"notifyCalendar": func(header http.Header, key string, _ []byte) { header.Set("X-Goog-Channel-Token", key) },
 }
+
+// The calendar and the channel of the document's examples.
+const (
+	calendarID = "visits@acme.example"
+	channelID  = "6f0d4f0e-3f67-4a3c-9a7e-2f6f3ac1f0d1"
+)
 
 func signCallRail(header http.Header, key string, body []byte) {
 	header.Set(callrail.SignatureHeaders[0], callrail.Sign([]byte(key), body))
@@ -58,7 +65,7 @@ func manifest() []tenant.Tenant {
 	return []tenant.Tenant{
 		{ID: tenantID, Name: "Acme", State: tenant.Active, Offices: []tenant.Office{office}, Intake: intake.Config{
 			Origins: []string{page}, Redirects: []string{page + "/thanks"}, PerMinute: 100_000, PerAddress: 10_000,
-		}},
+		}, Calendars: []tenant.Calendar{{ID: calendarID}}},
 		{ID: limited, Name: "Limited", State: tenant.Active, Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: workflow.Default()}},
 			Intake: intake.Config{PerMinute: 1}},
 	}
@@ -72,6 +79,10 @@ var rows = map[string][]struct {
 	change func(*message)
 	want   int
 }{
+	"notifyCalendar": {
+		{"unknown_state", func(m *message) { m.header.Set("X-Goog-Resource-State", "other") }, http.StatusBadRequest},
+		{"unknown_channel", func(m *message) { m.header.Set("X-Goog-Channel-ID", "other") }, http.StatusUnauthorized},
+	},
 	"submitForm": {
 		{"no_address", body(`{"tenant_id":"acme-remodeling","email":"nobody"}`), http.StatusUnprocessableEntity},
 		{"key_used_before", body(`{"tenant_id":"acme-remodeling","message":"another form"}`), http.StatusUnprocessableEntity},
@@ -100,7 +111,7 @@ var unprovoked = map[string]map[int]string{}
 // for the service to say; the document has to know it.
 var strangers = map[string]func(*message){
 	"again":           func(*message) {},
-	"unsigned":        func(m *message) { m.signKey = "" },
+	"unsigned":        func(m *message) { m.signKey = "" }, // but for what the example itself has
 	"signed_by_other": func(m *message) { m.signKey = strangerKey },
 	"other_tenant":    replace(tenantID, "nobody-at-all", companyID, "900199"),
 	"impossible_id":   replace(tenantID, "../acme", companyID, "9 9"),
@@ -170,6 +181,9 @@ func TestContract(t *testing.T) {
 		if _, err := db.Tenant(m.ID).Sync(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := db.Tenant(tenantID).AddChannel(t.Context(), calendarID, channelID, tenantKey, page); err != nil {
+		t.Fatal(err)
 	}
 	w := newWorld(t, d, folder, environment(google.URL, objects, config))
 	answers := &seen{count: map[string]map[int]int{}}

@@ -65,6 +65,7 @@ func environment(google, objects string, db store.Config) []string {
 		"AUDIO_PROCESSING_QUEUE="+queue("audio-processing"), "AUDIO_PROCESSOR_URL=https://audio.example",
 		"AI_ANALYSIS_QUEUE="+queue("ai-analysis"), "AI_ANALYZER_URL=https://analyzer.example",
 		"DOCUMENT_PROCESSING_QUEUE="+queue("document-processing"), "DOCUMENT_PROCESSOR_URL=https://documents.example",
+		"CALENDAR_SYNC_QUEUE="+queue("calendar-sync"), "CALENDAR_SYNC_URL=https://calendars.example",
 		"CALLRAIL_WEBHOOK_SECRET_NAME="+platformSecret, "WEBHOOK_REPLAY_WINDOW=0s",
 		"DOCUMENT_STORAGE_BUCKET="+bucket, "STORAGE_ENDPOINT="+objects,
 	)

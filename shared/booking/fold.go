@@ -39,14 +39,7 @@ var about = []string{"tenant_id", "sequence", "updated_at", "changes"}
 // the value of the last event that gives it one.
 func Fold(events []Event) (*Booking, error) {
 	ordered := slices.Clone(events)
-	slices.SortFunc(ordered, func(a, b Event) int {
-		return cmp.Or(
-			cmp.Compare(a.Sequence, b.Sequence),
-			a.UpdatedAt.Compare(b.UpdatedAt),
-			cmp.Compare(a.Status.rank(), b.Status.rank()),
-			strings.Compare(string(a.Body), string(b.Body)),
-		)
-	})
+	slices.SortFunc(ordered, Event.Compare)
 	all := map[string]any{}
 	var changes []change
 	for _, e := range ordered {
@@ -82,6 +75,16 @@ func Fold(events []Event) (*Booking, error) {
 		b.Customer.Email = email
 	}
 	return b, nil
+}
+
+// Compare orders a booking's events as they are folded.
+func (e Event) Compare(other Event) int {
+	return cmp.Or(
+		cmp.Compare(e.Sequence, other.Sequence),
+		e.UpdatedAt.Compare(other.UpdatedAt),
+		cmp.Compare(e.Status.rank(), other.Status.rank()),
+		strings.Compare(string(e.Body), string(other.Body)),
+	)
 }
 
 // lay puts fields over all. Something known is not forgotten for a field that

@@ -40,11 +40,18 @@ func Record(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *
 	})
 }
 
+// RecordEvent is [Record] for events that nobody waits for an answer to. Errors
+// are those of [store.Tenant.Record].
+func RecordEvent(ctx context.Context, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string, event store.Event, fold store.Fold) (store.Acceptance, error) {
+	return take(ctx, db, enqueuer, tenantID, requestID, mode, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
+		return handle.Record(ctx, requestID, event, fold)
+	})
+}
+
 func answer(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string,
 	record func(context.Context, *store.Tenant) (store.Acceptance, error),
 ) error {
-	ctx = logging.With(logging.WithTenant(ctx, tenantID), slog.String("request_id", requestID), slog.String(telemetry.Channel, mode))
-	accepted, err := record(ctx, db.Tenant(tenantID))
+	accepted, err := take(ctx, db, enqueuer, tenantID, requestID, mode, record)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // it became inactive since the caller looked
 		return problem.Wrap(problem.Unauthorized, "", err)
@@ -53,18 +60,34 @@ func answer(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *
 	case err != nil:
 		return err
 	}
+	status := http.StatusAccepted
+	if accepted.Duplicate {
+		status = http.StatusOK
+	}
+	service.WriteJSON(w, status, receipt{accepted.RequestID, accepted.Status})
+	return nil
+}
+
+// take records an event, sends what follows from it and logs both.
+func take(ctx context.Context, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string,
+	record func(context.Context, *store.Tenant) (store.Acceptance, error),
+) (store.Acceptance, error) {
+	ctx = logging.With(logging.WithTenant(ctx, tenantID), slog.String("request_id", requestID), slog.String(telemetry.Channel, mode))
+	accepted, err := record(ctx, db.Tenant(tenantID))
+	if err != nil {
+		return store.Acceptance{}, err
+	}
 	task := Task{TenantID: tenantID, RequestID: requestID}
 	if err := Send(ctx, db, enqueuer, task, accepted.Unsent); err != nil {
 		slog.ErrorContext(ctx, "accepted, but not enqueued", slog.String(telemetry.Event, telemetry.RequestUnsent), slog.Any("stages", accepted.Unsent), slog.Any("error", err))
 	}
-	status, outcome := http.StatusAccepted, "new"
+	outcome := "new"
 	if accepted.Duplicate {
-		status, outcome = http.StatusOK, "duplicate"
+		outcome = "duplicate"
 	} else if accepted.Revised {
 		outcome = "revised"
 	}
 	slog.InfoContext(ctx, "accepted", slog.String(telemetry.Event, telemetry.RequestAccepted), slog.String(telemetry.Outcome, outcome),
 		slog.String("status", string(accepted.Status)))
-	service.WriteJSON(w, status, receipt{accepted.RequestID, accepted.Status})
-	return nil
+	return accepted, nil
 }

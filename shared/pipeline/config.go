@@ -31,9 +31,9 @@ type TasksConfig struct {
 	ServiceAccount string `env:"CLOUD_TASKS_SERVICE_ACCOUNT,required,notEmpty"` // whose identity the queues present to workers
 }
 
-// Target is a stage's queue and the service that works it.
+// Target is a queue and the service that works it.
 type Target struct {
-	Stage      topology.Stage
+	ID         topology.Queue
 	Queue      string // projects/P/locations/L/queues/Q
 	ServiceURL string // base URL; also the audience of the queue's tokens
 }
@@ -46,7 +46,7 @@ type AudioProcessingTarget struct {
 
 // Target returns the stage's target.
 func (t AudioProcessingTarget) Target() Target {
-	return Target{topology.AudioProcessing, t.Queue, t.ServiceURL}
+	return Target{topology.AudioProcessing.Queue(), t.Queue, t.ServiceURL}
 }
 
 // DocumentProcessingTarget configures a service that enqueues to that stage.
@@ -57,7 +57,7 @@ type DocumentProcessingTarget struct {
 
 // Target returns the stage's target.
 func (t DocumentProcessingTarget) Target() Target {
-	return Target{topology.DocumentProcessing, t.Queue, t.ServiceURL}
+	return Target{topology.DocumentProcessing.Queue(), t.Queue, t.ServiceURL}
 }
 
 // AIAnalysisTarget configures a service that enqueues to that stage.
@@ -68,7 +68,7 @@ type AIAnalysisTarget struct {
 
 // Target returns the stage's target.
 func (t AIAnalysisTarget) Target() Target {
-	return Target{topology.AIAnalysis, t.Queue, t.ServiceURL}
+	return Target{topology.AIAnalysis.Queue(), t.Queue, t.ServiceURL}
 }
 
 // WorkflowTarget configures a service that enqueues to that stage.
@@ -79,7 +79,7 @@ type WorkflowTarget struct {
 
 // Target returns the stage's target.
 func (t WorkflowTarget) Target() Target {
-	return Target{topology.Workflow, t.Queue, t.ServiceURL}
+	return Target{topology.Workflow.Queue(), t.Queue, t.ServiceURL}
 }
 
 // DeliveryTarget configures a service that enqueues to that stage.
@@ -90,5 +90,16 @@ type DeliveryTarget struct {
 
 // Target returns the stage's target.
 func (t DeliveryTarget) Target() Target {
-	return Target{topology.Delivery, t.Queue, t.ServiceURL}
+	return Target{topology.Delivery.Queue(), t.Queue, t.ServiceURL}
+}
+
+// CalendarsTarget configures a service that says that a calendar has changed.
+type CalendarsTarget struct {
+	Queue      string `env:"CALENDAR_SYNC_QUEUE,required,notEmpty"`
+	ServiceURL string `env:"CALENDAR_SYNC_URL,required,notEmpty"`
+}
+
+// Target returns the queue's target.
+func (t CalendarsTarget) Target() Target {
+	return Target{topology.Calendars, t.Queue, t.ServiceURL}
 }

@@ -36,14 +36,14 @@ const maxDispatchDeadline = 30 * time.Minute
 type Enqueuer struct {
 	client         *cloudtasks.Client
 	serviceAccount string
-	targets        map[topology.Stage]Target
+	targets        map[topology.Queue]Target
 }
 
 // NewEnqueuer returns an enqueuer to the targets.
 func NewEnqueuer(client *cloudtasks.Client, cfg TasksConfig, targets ...Target) *Enqueuer {
-	e := &Enqueuer{client: client, serviceAccount: cfg.ServiceAccount, targets: map[topology.Stage]Target{}}
+	e := &Enqueuer{client: client, serviceAccount: cfg.ServiceAccount, targets: map[topology.Queue]Target{}}
 	for _, t := range targets {
-		e.targets[t.Stage] = t
+		e.targets[t.ID] = t
 	}
 	return e
 }
@@ -76,16 +76,26 @@ func (e *Enqueuer) Enqueue(ctx context.Context, step store.Step, task Task) erro
 }
 
 func (e *Enqueuer) enqueue(ctx context.Context, step store.Step, task Task, generation int) error {
+	return e.Add(ctx, step.Stage.Queue(), taskID(task, step, generation), task)
+}
+
+// Add makes a task of the queue that posts body as JSON. A name that the queue
+// knows, of a task that it has or has had within a day, is success; without a
+// name every call makes a task.
+func (e *Enqueuer) Add(ctx context.Context, queue topology.Queue, name string, body any) error {
 	var target Target
 	if e != nil {
-		target = e.targets[step.Stage]
+		target = e.targets[queue]
 	}
 	if target.Queue == "" {
-		return fmt.Errorf("enqueue: this service has no queue for stage %q", step.Stage)
+		return fmt.Errorf("enqueue: this service has no queue %q", queue)
 	}
-	body, err := json.Marshal(task)
+	text, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("enqueue: %w", err)
+	}
+	if name != "" {
+		name = target.Queue + "/tasks/" + name
 	}
 	headers := map[string]string{"Content-Type": "application/json"}
 	if parent := logging.Traceparent(ctx); parent != "" {
@@ -95,12 +105,12 @@ func (e *Enqueuer) enqueue(ctx context.Context, step store.Step, task Task, gene
 	req := &cloudtaskspb.CreateTaskRequest{
 		Parent: target.Queue,
 		Task: &cloudtaskspb.Task{
-			Name: target.Queue + "/tasks/" + taskID(task, step, generation),
+			Name: name,
 			MessageType: &cloudtaskspb.Task_HttpRequest{HttpRequest: &cloudtaskspb.HttpRequest{
-				Url:        strings.TrimSuffix(target.ServiceURL, "/") + step.Stage.Path(),
+				Url:        strings.TrimSuffix(target.ServiceURL, "/") + queue.Path(),
 				HttpMethod: cloudtaskspb.HttpMethod_POST,
 				Headers:    headers,
-				Body:       body,
+				Body:       text,
 				AuthorizationHeader: &cloudtaskspb.HttpRequest_OidcToken{OidcToken: &cloudtaskspb.OidcToken{
 					ServiceAccountEmail: e.serviceAccount,
 					Audience:            target.ServiceURL,

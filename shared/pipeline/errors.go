@@ -37,9 +37,9 @@ var scrubbers = []struct {
 	{regexp.MustCompile(`(?i)\b((?:api|access|signing|private)?[_-]?(?:token|key|secret|password|signature))\\?["']?\s*[=:]\s*\\?["']?[^\s"'\\&,;]+`), `${1}=…`},
 }
 
-// causeOf returns the text of an error as it may be shown to operators. Its
+// Cause returns the text of an error as it may be shown to operators. Its
 // length is bounded by the store.
-func causeOf(err error) string {
+func Cause(err error) string {
 	text := err.Error()
 	for _, s := range scrubbers {
 		text = s.find.ReplaceAllString(text, s.replace)

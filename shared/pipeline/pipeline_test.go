@@ -63,7 +63,7 @@ func newFixtureWith(t *testing.T, now func() time.Time, more ...pipeline.Target)
 	}
 	t.Cleanup(func() { client.Close() })
 	enq := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		append(more, pipeline.Target{Stage: topology.AIAnalysis, Queue: queue, ServiceURL: "https://analyzer.example"})...)
+		append(more, pipeline.Target{ID: topology.AIAnalysis.Queue(), Queue: queue, ServiceURL: "https://analyzer.example"})...)
 	return &fixture{t, storetest.Open(t, store.WithClock(now)), google, enq, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}, t.Context()}
 }
 

@@ -152,7 +152,7 @@ func (r *Runner) work(ctx context.Context, job Job) (outcome Outcome, err error)
 }
 
 func (r *Runner) fail(ctx context.Context, w http.ResponseWriter, handle *store.Tenant, claim *store.Claim, workErr error, facts []any) error {
-	cause := causeOf(workErr)
+	cause := Cause(workErr)
 	facts = append(facts, slog.String("cause", cause))
 	var panicked *panicError
 	if errors.As(workErr, &panicked) {

@@ -298,6 +298,12 @@ func (d *driver) accepts(find func()) {
 	d.must(d.db.Tenant(storetest.Acme).MarkEnqueued(d.Context(), req.RequestID, store.Step{Stage: topology.AudioProcessing}))
 }
 
+// calendar connects a calendar of the first tenant's, and knows a channel of it.
+func (d *driver) calendar() {
+	connect(d.T, d.other, "a@b.example")
+	d.must(d.other.Tenant(storetest.Acme).AddChannel(d.Context(), "a@b.example", "ch", "token", "https://gateway.example"))
+}
+
 // works claims, fails and finishes stages as a worker does.
 func (d *driver) works(recording *store.Recording, next topology.Stage, effects ...store.PlannedEffect) {
 	h := d.db.Tenant(storetest.Acme)
@@ -328,9 +334,13 @@ func (d *driver) works(recording *store.Recording, next topology.Stage, effects 
 // services are all that have a role. What one of them calls is in calls and in
 // drive; a grant for what is new goes into a new file of ddl.
 var services = []service{
-	{topology.WebhookProcessor, []string{"OfficeByCompany", "Offices", "Intake", "Accept", "Record", "MarkEnqueued"}, func(d *driver) {
+	{topology.WebhookProcessor, []string{"OfficeByCompany", "Offices", "Intake", "Accept", "Record", "MarkEnqueued", "Channel", "Notified"}, func(d *driver) {
+		d.calendar()
 		d.accepts(func() {
-			_, err := d.db.Directory().OfficeByCompany(d.Context(), store.Company{TenantID: storetest.Acme, ID: "1001", ResourceID: "COM1001"})
+			channel, err := d.db.Directory().Channel(d.Context(), "ch")
+			d.must(err)
+			d.must(d.db.Tenant(storetest.Acme).Notified(d.Context(), channel.CalendarID, channel.ID, 1))
+			_, err = d.db.Directory().OfficeByCompany(d.Context(), store.Company{TenantID: storetest.Acme, ID: "1001", ResourceID: "COM1001"})
 			d.must(err)
 			_, err = d.db.Directory().Offices(d.Context(), storetest.Acme)
 			d.must(err)
@@ -408,6 +418,28 @@ var services = []service{
 		d.must(err)
 		d.must(h.PostponeParked(d.Context(), keys, time.Now()))
 	}},
+	{topology.CalendarSync, []string{
+		"DueCalendars", "ClaimCalendar", "FinishCalendar", "Channels", "AddChannel", "OpenChannel", "CloseChannel", "Offices", "Events", "Accept", "Record", "MarkEnqueued",
+	}, func(d *driver) {
+		d.calendar()
+		h := d.later.Tenant(storetest.Acme)
+		due, err := d.later.DueCalendars(d.Context(), 10)
+		d.must(err)
+		c, err := h.ClaimCalendar(d.Context(), due[0].CalendarID, time.Minute)
+		d.must(err)
+		d.must(h.AddChannel(d.Context(), c.ID, "new", "token", "https://gateway.example"))
+		d.must(h.OpenChannel(d.Context(), c.ID, "new", "resource", time.Now()))
+		_, err = h.Channels(d.Context(), c.ID)
+		d.must(err)
+		d.must(h.CloseChannel(d.Context(), c.ID, "new"))
+		d.must(h.FinishCalendar(d.Context(), c, store.CalendarTurn{SyncToken: "t"}))
+		d.accepts(func() {
+			_, err := d.db.Directory().Offices(d.Context(), storetest.Acme)
+			d.must(err)
+			_, err = d.db.Tenant(storetest.Acme).Events(d.Context(), d.request())
+			d.must(err)
+		})
+	}},
 	{topology.Sweeper, []string{"Overdue", "TakeUp", "MarkEnqueued"}, func(d *driver) {
 		id := d.request()
 		_, err := d.later.Overdue(d.Context(), 10)
@@ -422,9 +454,9 @@ var services = []service{
 	{topology.TenantSync, []string{"Tenants", "Sync", "Deactivate"}, func(d *driver) {
 		_, err := d.db.Directory().Tenants(d.Context())
 		d.must(err)
-		for _, state := range []string{tenant.Active, tenant.Offboarded} {
+		for _, state := range []string{tenant.Active, tenant.Offboarded, tenant.Active} {
 			_, err = d.db.Tenant("new").Sync(d.Context(), tenant.Tenant{ID: "new", Name: "New " + state, State: state,
-				Offices: []tenant.Office{{ID: "o", Name: state, Workflow: workflow.Default()}}})
+				Offices: []tenant.Office{{ID: "o", Name: state, Workflow: workflow.Default()}}, Calendars: []tenant.Calendar{{ID: "a@b.example"}}})
 			d.must(err)
 		}
 		d.must(d.db.Tenant("new").Deactivate(d.Context()))

@@ -27,8 +27,8 @@ func (t TenantRow) Inactive() bool { return t.Status == tenantInactive }
 type Changes []string
 
 // Sync brings the tenant's row and its offices' to the declared state. Offices
-// that are no longer declared become inactive; nothing is deleted. Only what
-// differs is written.
+// and calendars that are no longer declared become inactive; nothing is deleted.
+// Only what differs is written.
 func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, error) {
 	if declared.ID != t.id {
 		return nil, fmt.Errorf("sync: tenant %q does not belong to the handle of tenant %q", declared.ID, t.id)
@@ -114,6 +114,9 @@ func (t *Tenant) Sync(ctx context.Context, declared tenant.Tenant) (Changes, err
 				change("office "+id+" deactivated", t.upsert("offices", false, map[string]any{"office_id": id, "status": tenantInactive}))
 			}
 		}
+		if err := t.syncCalendars(ctx, tx, declared.Calendars, declared.State == tenantActive, change); err != nil {
+			return err
+		}
 		return tx.BufferWrite(mutations)
 	})
 	if err != nil {
@@ -128,7 +131,12 @@ func (t *Tenant) Deactivate(ctx context.Context) error {
 		if _, err := tx.ReadRow(ctx, "tenants", spanner.Key{t.id}, []string{"tenant_id"}); err != nil {
 			return notFound(err)
 		}
-		return tx.BufferWrite([]*spanner.Mutation{t.upsert("tenants", false, map[string]any{"status": tenantInactive})})
+		mutations := []*spanner.Mutation{t.upsert("tenants", false, map[string]any{"status": tenantInactive})}
+		err := t.syncCalendars(ctx, tx, nil, false, func(_ string, m *spanner.Mutation) { mutations = append(mutations, m) })
+		if err != nil {
+			return err
+		}
+		return tx.BufferWrite(mutations)
 	})
 	if err != nil {
 		return fmt.Errorf("deactivate tenant %s: %w", t.id, err)

@@ -118,6 +118,22 @@ const (
 	TenantsSynced    = "tenants.synced"     // count of tenants
 	TenantSyncFailed = "tenant.sync_failed" // one tenant; the others go on
 
+	// CalendarSynced is a turn at a tenant's calendar that went well: seconds,
+	// count of the events that were read and recorded, those that are bookings.
+	// CalendarSyncFailed is any other, of which a part may have gone well:
+	// reason (no_access, failed), failures in a row, cause.
+	CalendarSynced     = "calendar.synced"
+	CalendarSyncFailed = "calendar.sync_failed"
+	// CalendarEventSkipped is an event that cannot be read: cause.
+	CalendarEventSkipped = "calendar.event_skipped"
+	ChannelOpened        = "calendar.channel_opened" // until
+	ChannelClosed        = "calendar.channel_closed"
+	// CalendarNotified is a notification: outcome (a calendar.State).
+	CalendarNotified = "calendar.notified"
+	// CalendarUnsent: durable, but its task was not made; the clock will see it.
+	CalendarUnsent = "calendar.unsent"
+	CalendarsEnded = "calendars.ended" // a run of the clock: outcome (ok, failed), found, failed
+
 	BackupCreated = "backup.created" // a backup was asked for, and granted
 	BackupMissing = "backup.missing" // the newest backup is older than it may be
 	BackupFailed  = "backup.failed"  // no backup could be asked for or listed

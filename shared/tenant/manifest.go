@@ -24,7 +24,8 @@ type Tenant struct {
 	State   string   `json:"state"` // active or offboarded
 	Offices []Office `json:"offices"`
 
-	Intake intake.Config `json:"intake,omitzero"` // what its public channels let in
+	Intake    intake.Config `json:"intake,omitzero"` // what its public channels let in
+	Calendars []Calendar    `json:"calendars,omitempty"`
 }
 
 // Office is one location of a tenant, with its own CallRail company.

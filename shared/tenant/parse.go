@@ -100,6 +100,10 @@ func Parse(data []byte) (Manifest, error) {
 			}
 			companies[o.CallRailCompanyID] = where
 		}
+		isOffice := func(id string) bool { return offices[id] }
+		if err := ValidateCalendars(t.Calendars, isOffice, fmt.Sprintf("tenants[%d].calendars", i)); err != nil {
+			fail("%w", err)
+		}
 		parsed.Tenants = append(parsed.Tenants, entry)
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -36,6 +36,13 @@ func TestParse(t *testing.T) {
 			`{"tenants":[{"id":"acme","name":"A","state":"active","intake":{"origins":["acme.example"]},"offices":[]}]}`,
 			[]string{"tenants[0].intake.origins[0]: must be an origin"},
 		},
+		"calendars": {
+			`{"tenants":[{"id":"acme","name":"A","state":"active","offices":[{"id":"o","workflow":{}}],"calendars":[{"id":"a@b.example","officeId":"o"},{"id":"A@b.example","officeId":"p","ownDomains":["b.example","B"]},{"id":"primary"}]}]}`,
+			[]string{
+				`tenants[0].calendars[1].id: "A@b.example" is there twice`, `tenants[0].calendars[1].officeId: the tenant has no office "p"`,
+				`tenants[0].calendars[1].ownDomains[1]: must be the domain`, `tenants[0].calendars[2].id: must be a calendar's id`,
+			},
+		},
 		"five_at_once": {
 			`{"tenants":[{"id":"A","state":"active"},{"id":"bb","state":"odd"},{"id":"bb","state":"active","offices":[{"id":"o","callrailCompanyId":"1"},{"id":"o","callrailCompanyId":"1"},{"id":"/"}]}]}`,
 			[]string{
@@ -82,6 +89,7 @@ func TestParseReadsWhatIsWritten(t *testing.T) {
 		Origins: []string{"https://a.example"}, Redirects: []string{"https://a.example/thanks"}, Aliases: map[string]string{"tel-1": intake.Phone},
 		Honeypot: "x", MinSeconds: 1, PerMinute: 2, PerAddress: 3,
 	}
+	want.Tenants[0].Calendars = []Calendar{{ID: "a@b.example", OfficeID: "x", OwnDomains: []string{"b.example"}}}
 	text, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

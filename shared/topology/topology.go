@@ -18,6 +18,7 @@ const (
 	AIAnalyzer        = "ai-analyzer"
 	WorkflowEngine    = "workflow-engine"
 	Dispatcher        = "dispatcher"
+	CalendarSync      = "calendar-sync"
 	TenantSync        = "tenant-sync"
 	Sweeper           = "sweeper"
 	Backup            = "backup"
@@ -35,6 +36,20 @@ const DispatchPath = "/tasks/dispatch"
 
 // BackupPath is the path on the backup service to which its schedule posts.
 const BackupPath = "/tasks/backup"
+
+// CalendarsPath is the path on the calendar service to which its schedule posts
+// [CalendarsRun].
+const CalendarsPath = "/tasks/calendars"
+
+// CalendarNotifications is the public path to which Google Calendar posts.
+const CalendarNotifications = "/api/v1/calendar/notifications"
+
+// CalendarsRun is the body of the schedule's call of the calendar service. The
+// address is known once there is a gateway, which comes after the services, so
+// the schedule brings it.
+type CalendarsRun struct {
+	Address string `json:"address"` // the whole URL for notifications
+}
 
 // Stage is one step of a request's way through the pipeline. Its value is the
 // id of the Cloud Tasks queue that feeds it and the key of its row in
@@ -61,26 +76,56 @@ func (s Stage) Before(other Stage) bool {
 	return at >= 0 && at < slices.Index(Stages, other)
 }
 
-// Service returns the Cloud Run service that works the stage, or "" for an
-// unknown stage.
-func (s Stage) Service() string {
-	switch s {
-	case AudioProcessing:
+// Queue returns the stage's queue.
+func (s Stage) Queue() Queue { return Queue(s) }
+
+// Path is the URL path on the stage's service to which its queue posts tasks.
+func (s Stage) Path() string { return s.Queue().Path() }
+
+// Queue is the id of a Cloud Tasks queue. One service works it. Every stage has
+// one; others carry work that is no request's.
+type Queue string
+
+// Calendars is the queue of calendars that have changed.
+const Calendars Queue = "calendar-sync"
+
+// Queues lists every queue, those of the stages first.
+var Queues = append(StageQueues(Stages...), Calendars)
+
+// StageQueues returns the queues of the stages.
+func StageQueues(stages ...Stage) []Queue {
+	queues := make([]Queue, len(stages))
+	for i, s := range stages {
+		queues[i] = s.Queue()
+	}
+	return queues
+}
+
+// IsStage tells whether the queue is a stage's.
+func (q Queue) IsStage() bool { return slices.Contains(Stages, Stage(q)) }
+
+// Service returns the Cloud Run service that works the queue, or "" for an
+// unknown one.
+func (q Queue) Service() string {
+	switch q {
+	case AudioProcessing.Queue():
 		return AudioProcessor
-	case DocumentProcessing:
+	case DocumentProcessing.Queue():
 		return DocumentProcessor
-	case AIAnalysis:
+	case AIAnalysis.Queue():
 		return AIAnalyzer
-	case Workflow:
+	case Workflow.Queue():
 		return WorkflowEngine
-	case Delivery:
+	case Delivery.Queue():
 		return Dispatcher
+	case Calendars:
+		return CalendarSync
 	}
 	return ""
 }
 
-// Path is the URL path on the stage's service to which its queue posts tasks.
-func (s Stage) Path() string { return "/tasks/" + string(s) }
+// Path is the URL path on the queue's service to which it posts tasks.
+func (q Queue) Path() string { return "/tasks/" + string(q) }
 
 // Prefixes of per-tenant secret ids. Access to them is granted by prefix with
 // an IAM condition, so no grant is needed per tenant.
@@ -133,6 +178,8 @@ const (
 	EnvDeliveryBatchEvery  = "DELIVERY_BATCH_EVERY"        // Go duration: how often leads leave that are not pushed at once
 	EnvDeliveryGiveUpAfter = "DELIVERY_GIVE_UP_AFTER"      // Go duration: how long an effect is tried
 	EnvDispatchBatch       = "DISPATCH_BATCH"              // effects that one run of the dispatcher takes up at most
+	EnvCalendarBatch       = "CALENDAR_BATCH"              // calendars that one run of the calendar service takes up at most
+	EnvCalendarLease       = "CALENDAR_LEASE"              // Go duration: how long a claimed calendar is its worker's alone
 	EnvSweepBatch          = "SWEEP_BATCH"                 // stages that one run of the sweeper enqueues at most
 	EnvReplayWindow        = "WEBHOOK_REPLAY_WINDOW"       // Go duration, 0 = off
 	EnvTenantCacheTTL      = "TENANT_CACHE_TTL"            // Go duration
@@ -164,6 +211,7 @@ const (
 	EnvGeocodingEndpoint     = "GEOCODING_ENDPOINT"
 	EnvCallRailAPIURL        = "CALLRAIL_API_URL"         // default https://api.callrail.com
 	EnvCallRailRecordingHost = "CALLRAIL_RECORDING_HOSTS" // comma list: host, *.suffix, or a literal ip:port that may be private
+	EnvCalendarURL           = "CALENDAR_API_URL"         // default https://www.googleapis.com
 	EnvHubSpotURL            = "HUBSPOT_API_URL"          // default https://api.hubapi.com; it and the next three go over tenants' settings
 	EnvSalesforceURL         = "SALESFORCE_LOGIN_URL"     // default: the tenant's own
 	EnvMCPURL                = "MCP_SERVER_URL"           // default: the tenant's own
@@ -171,38 +219,12 @@ const (
 	EnvSpannerEmulator       = "SPANNER_EMULATOR_HOST"    // read by the Spanner client itself
 )
 
-// EnvServiceURL is the variable that carries the base URL of a stage's
+// EnvServiceURL is the variable that carries the base URL of a queue's
 // service, for example AUDIO_PROCESSOR_URL.
-func (s Stage) EnvServiceURL() string {
-	switch s {
-	case AudioProcessing:
-		return "AUDIO_PROCESSOR_URL"
-	case DocumentProcessing:
-		return "DOCUMENT_PROCESSOR_URL"
-	case AIAnalysis:
-		return "AI_ANALYZER_URL"
-	case Workflow:
-		return "WORKFLOW_ENGINE_URL"
-	case Delivery:
-		return "DISPATCHER_URL"
-	}
-	return ""
-}
+func (q Queue) EnvServiceURL() string { return envName(q.Service()) + "_URL" }
 
-// EnvQueue is the variable that carries the full name of a stage's queue,
+// EnvQueue is the variable that carries the full name of a queue,
 // projects/P/locations/L/queues/Q, for example AUDIO_PROCESSING_QUEUE.
-func (s Stage) EnvQueue() string {
-	switch s {
-	case AudioProcessing:
-		return "AUDIO_PROCESSING_QUEUE"
-	case DocumentProcessing:
-		return "DOCUMENT_PROCESSING_QUEUE"
-	case AIAnalysis:
-		return "AI_ANALYSIS_QUEUE"
-	case Workflow:
-		return "WORKFLOW_QUEUE"
-	case Delivery:
-		return "DELIVERY_QUEUE"
-	}
-	return ""
-}
+func (q Queue) EnvQueue() string { return envName(string(q)) + "_QUEUE" }
+
+func envName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }

@@ -129,6 +129,9 @@ func (s *Server) createTask(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := req.GetTask().GetName()
+	if name == "" { // then Cloud Tasks makes one up
+		name = req.GetParent() + "/tasks/" + strconv.Itoa(s.calls)
+	}
 	if _, ok := s.tasks[name]; ok {
 		writeError(w, http.StatusConflict, "ALREADY_EXISTS")
 		return

@@ -12,7 +12,8 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
-// booking sends an event of a booking and follows its request.
+// booking sends an event of a booking, or changes its event in the tenant's
+// calendar, and follows its request.
 func (a *app) booking(ctx context.Context) error {
 	_, client, err := a.daemon()
 	if err != nil {
@@ -28,6 +29,9 @@ func (a *app) booking(ctx context.Context) error {
 	b.Name, b.Phone = cmpOr(a.opts.Name, b.Name), cmpOr(a.opts.Phone, b.Phone)
 	b.Email, b.Postal = cmpOr(a.opts.Email, b.Email), cmpOr(a.opts.Zip, b.Postal)
 	b.Notes = cmpOr(a.opts.Message, b.Notes)
+	if a.opts.Calendar {
+		return a.calendarBooking(ctx, client, b)
+	}
 	body, err := b.JSON()
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ import (
 	"ingestion.internal/local/internal/daemonapi"
 	"ingestion.internal/local/provider"
 	"ingestion.internal/local/site"
+	"ingestion.internal/local/standin/calendar"
 	"ingestion.internal/local/standin/callrail"
 	"ingestion.internal/local/standin/documentai"
 	"ingestion.internal/local/standin/fault"
@@ -67,6 +68,7 @@ var preferredPorts = map[string]int{
 	"mcp":            8793,
 	"sendgrid":       8794,
 	"documentai":     8798,
+	"calendar":       8797,
 	"geocoding":      8799,
 	"firstCloudRun":  8800, // one each from here on
 	"lastOfCloudRun": 8819,
@@ -160,7 +162,11 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	c.outside.faults(c.faults)
 	geocoder := geocoding.New(geocoding.Config{Identity: ids})
 	reader := documentai.New(documentai.Config{Identity: ids, IAM: policy})
-	c.faults["documentai"], c.faults["geocoding"] = reader.Faults, geocoder.Faults
+	c.faults["documentai"] = reader.Faults
+	c.faults["geocoding"] = geocoder.Faults
+	sharedWith := fmt.Sprintf("serviceAccount:%s@%s.iam.gserviceaccount.com", topology.CalendarSync, project)
+	calendars := calendar.New(calendar.Config{Identity: ids, Shared: func(principal string) bool { return principal == sharedWith }})
+	c.faults["calendar"] = calendars.Faults
 	c.faults["callrail"], c.faults["speech"], c.faults["vertexai"] = c.callrail.Faults, speechServer.Faults, vertex.Faults
 
 	// The storage service writes its own address into what it answers, so it
@@ -178,6 +184,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 		{"vertexai", vertex},
 		{"documentai", reader},
 		{"geocoding", geocoder},
+		{"calendar", calendars},
 		{"callrail", c.callrail},
 		{"hubspot", c.outside.hubspot},
 		{"salesforce", c.outside.salesforce},
@@ -384,6 +391,7 @@ func (c *localCloud) endpoints() ([]byte, error) {
 		"vertexAi":               c.addresses["vertexai"],
 		"documentAi":             c.addresses["documentai"],
 		"geocoding":              c.addresses["geocoding"],
+		"calendar":               c.addresses["calendar"],
 		"callrailApi":            c.addresses["callrail"],
 		"callrailRecordingHosts": []string{callrailHost},
 		"hubspot":                c.addresses["hubspot"],

@@ -317,10 +317,15 @@ func (a *app) send(ctx context.Context, db *follow.Spanner, status daemonapi.Sta
 		return nil, coded(cli.ExitRequest, err)
 	}
 	it.Done("POST %s: %d, request %s", path, code, id)
+	return a.follow(ctx, db, tenantID, id, transcript)
+}
 
+// follow follows a request to its end. With an error it still returns what it
+// has seen of it.
+func (a *app) follow(ctx context.Context, db *follow.Spanner, tenantID, id string, transcript bool) (*follow.Story, error) {
 	timeout, cancel := context.WithTimeoutCause(ctx, a.opts.Timeout, fmt.Errorf("--timeout %v is over", a.opts.Timeout))
 	defer cancel()
-	it = a.board.Start("pipeline", "waiting")
+	it := a.board.Start("pipeline", "waiting")
 	story, err := follow.Until(timeout, db, tenantID, id, func(s *follow.Story) { it.Note("%s", s.Now()) })
 	if err == nil {
 		if missing := story.Missing(transcript); len(missing) > 0 {

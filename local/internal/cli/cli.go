@@ -55,6 +55,7 @@ type Options struct {
 	ID        string
 	Move      bool
 	Cancel    bool
+	Calendar  bool
 	Spam      bool
 	Timeout   time.Duration
 
@@ -250,14 +251,16 @@ message is the company's own.`,
 		},
 	},
 	{
-		Name: "booking", Summary: "send one signed booking of a visit, its move or its cancellation, and follow it to its end",
+		Name: "booking", Summary: "send one booking of a visit, its move or its cancellation, and follow it to its end",
 		Long: `Signs a booking with the tenant's key, posts it to the gateway and follows its
 request through every stage. The same --id is the same booking: one request,
-however often it is moved.`,
-		Examples: []string{`booking --name "Robin Example" --zip 90210`, "booking --move", "booking --cancel", `booking --id B2 --message "Two bathrooms"`},
+however often it is moved. With --calendar it is an event of the tenant's Google
+Calendar instead, of which a notification tells the platform.`,
+		Examples: []string{`booking --name "Robin Example" --zip 90210`, "booking --move", "booking --cancel", "booking --calendar", `booking --id B2 --message "Two bathrooms"`},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
 			fs.StringVar(&o.ID, "id", "B1", "the booking's `id`")
+			fs.BoolVar(&o.Calendar, "calendar", false, "change the tenant's calendar, instead of sending the booking")
 			fs.BoolVar(&o.Move, "move", false, "move the visit by a day")
 			fs.BoolVar(&o.Cancel, "cancel", false, "cancel the visit")
 			fs.StringVar(&o.Message, "message", "", "the customer's notes")
@@ -367,8 +370,8 @@ pulumi -s local needs.`,
 	},
 	{
 		Name: "fault", Args: "<stand-in> <mode|clear>", MinArgs: 2, MaxArgs: 2, Summary: "make a stand-in misbehave, or behave again",
-		Long: `Tells a stand-in (callrail, documentai, geocoding, hubspot, mcp, salesforce,
-sendgrid, speech, vertexai) to fail, rate-limit, stall or
+		Long: `Tells a stand-in (calendar, callrail, documentai, geocoding, hubspot, mcp,
+salesforce, sendgrid, speech, vertexai) to fail, rate-limit, stall or
 answer nonsense, for the next --count requests or until it is cleared.`,
 		Examples: []string{"fault speech fail --count 2", "fault vertexai nonsense", "fault vertexai clear"},
 		flags: func(fs *flag.FlagSet, o *Options) {

@@ -121,9 +121,9 @@ func Diagram(s Stack) string {
 				g.edge(job, g.node("gcp:api:", host, host), "")
 			}
 		case r.Type == "gcp:cloudtasks/queue:Queue":
-			stage := topology.Stage(str(r.Inputs, "name"))
-			if worker := byName["cloudrunv2 "+stage.Service()]; worker != "" {
-				g.edge(byName["cloudtasks "+string(stage)], worker, "")
+			queue := topology.Queue(str(r.Inputs, "name"))
+			if worker := byName["cloudrunv2 "+queue.Service()]; worker != "" {
+				g.edge(byName["cloudtasks "+string(queue)], worker, "")
 			}
 		case role == "roles/run.invoker":
 			// The callers act as accounts of their own. A gateway's is named by

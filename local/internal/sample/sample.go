@@ -222,3 +222,43 @@ func (b Booking) JSON() ([]byte, error) {
 	}
 	return json.Marshal(event)
 }
+
+// Event is an event of Google Calendar as its owner writes it.
+type Event struct {
+	Summary     string       `json:"summary,omitempty"`
+	Description string       `json:"description,omitempty"`
+	Location    string       `json:"location,omitempty"`
+	Start       *EventTime   `json:"start,omitempty"`
+	End         *EventTime   `json:"end,omitempty"`
+	Attendees   []EventGuest `json:"attendees,omitempty"`
+}
+
+// EventTime is when an event begins or ends.
+type EventTime struct {
+	DateTime time.Time `json:"dateTime"`
+}
+
+// EventGuest is a guest of an event.
+type EventGuest struct {
+	Email       string `json:"email"`
+	DisplayName string `json:"displayName,omitempty"`
+	Organizer   bool   `json:"organizer,omitempty"`
+}
+
+// Event returns the booking as an event that a booking page puts into a
+// calendar: the telephone number is in the description.
+func (b Booking) Event() Event {
+	starts := b.At.Truncate(time.Hour).Add(48 * time.Hour)
+	description := b.Notes
+	if b.Phone != "" {
+		description += "\nPhone: " + b.Phone
+	}
+	e := Event{
+		Summary: b.Service, Description: description, Location: b.Postal,
+		Start: &EventTime{starts}, End: &EventTime{starts.Add(time.Hour)},
+	}
+	if b.Email != "" {
+		e.Attendees = []EventGuest{{Email: b.Email, DisplayName: b.Name}}
+	}
+	return e
+}

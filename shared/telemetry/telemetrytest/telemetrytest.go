@@ -113,6 +113,7 @@ var samples = map[string]any{
 	"error":                         "sample", // its text is for people, and no filter reads it
 	"cause":                         "sample",
 	"responseSize":                  "100",
+	"until":                         "2026-01-09T03:04:05Z",
 }
 
 var (
