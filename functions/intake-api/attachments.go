@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"net/http"
 	"unicode/utf8"
 
-	"cloud.google.com/go/storage"
-	"google.golang.org/api/googleapi"
-
+	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/problem"
 )
@@ -26,12 +20,9 @@ const uploadsAtOnce = 6
 // maxFileName bounds what is kept of a file's name, in characters.
 const maxFileName = 200
 
-// documents keeps the files of forms in a bucket, below their tenant's id and
-// their request's. A file is named by its content, so one that is sent again
-// is there already; the service can neither read nor change what it stored.
+// documents keeps the files of forms, see package attachment.
 type documents struct {
-	bucket *storage.BucketHandle
-	id     string
+	bucket attachment.Bucket
 	limit  int64 // bytes of all files of one form
 	slots  chan struct{}
 }
@@ -56,8 +47,7 @@ func (d *documents) check(files []form.File) ([]form.Attachment, error) {
 		if err != nil {
 			return nil, problem.New(problem.UnsupportedMedia, err.Error())
 		}
-		sum := sha256.Sum256(f.Data)
-		all = append(all, form.Attachment{Field: f.Field, Name: shown(f.Name), Type: typ, Size: len(f.Data), SHA256: hex.EncodeToString(sum[:])})
+		all = append(all, form.Attachment{Field: f.Field, Name: shown(f.Name), Type: typ, Size: len(f.Data), SHA256: attachment.Sum(f.Data)})
 	}
 	if total > d.limit {
 		return nil, problem.New(problem.TooLarge, fmt.Sprintf("the files of a form may have %d bytes together", d.limit))
@@ -80,7 +70,7 @@ func shown(name string) string {
 func (*documents) name(attachments []form.Attachment, tenantID, requestID string) {
 	for i := range attachments {
 		a := &attachments[i]
-		a.Object = fmt.Sprintf("%s/%s/%s.%s", tenantID, requestID, a.SHA256, form.Extensions[a.Type])
+		a.Object = attachment.Object(tenantID, requestID, a.SHA256, a.Type)
 	}
 }
 
@@ -88,34 +78,9 @@ func (*documents) name(attachments []form.Attachment, tenantID, requestID string
 func (d *documents) store(ctx context.Context, files []form.File, attachments []form.Attachment) error {
 	for i := range attachments {
 		a := &attachments[i]
-		if err := d.write(ctx, a, files[i].Data); err != nil {
+		if err := d.bucket.Write(ctx, a.Object, a.Type, files[i].Data); err != nil {
 			return problem.Wrap(problem.Unavailable, "", err)
 		}
-	}
-	return nil
-}
-
-func (d *documents) write(ctx context.Context, a *form.Attachment, data []byte) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // before Close, this drops what was written
-	w := d.bucket.Object(a.Object).If(storage.Conditions{DoesNotExist: true}).NewWriter(ctx)
-	w.ContentType = a.Type
-	// As a download, whatever page it is opened from.
-	w.ContentDisposition = "attachment"
-	w.ChunkSize = 0 // in one request: it is in memory
-	_, err := w.Write(data)
-	if err == nil {
-		err = w.Close()
-	}
-	var api *googleapi.Error
-	if errors.As(err, &api) && api.Code == http.StatusPreconditionFailed {
-		// Named by its content, so it is the same, of an attempt that got no
-		// further. That an account that may only create meets this and not a
-		// refusal is unconfirmed.
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("writing gs://%s/%s: %w", d.id, a.Object, err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 
+	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/publicapi"
@@ -56,7 +57,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 
 	h := &handler{
 		documents: &documents{
-			bucket: objects.Bucket(cfg.Bucket), id: cfg.Bucket, limit: cfg.MaxAttachmentBytes,
+			bucket: attachment.Bucket{Handle: objects.Bucket(cfg.Bucket), Name: cfg.Bucket}, limit: cfg.MaxAttachmentBytes,
 			slots: make(chan struct{}, uploadsAtOnce),
 		},
 		maxFields: cfg.MaxBodyBytes - cfg.MaxAttachmentBytes,
