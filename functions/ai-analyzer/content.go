@@ -120,9 +120,10 @@ func webhookTranscript(payload json.RawMessage) string {
 func messages(request *store.Request) analysis.Content {
 	var payload struct {
 		Messages []struct {
-			From    string `json:"from"`
-			Text    string `json:"text"`
-			Content string `json:"content"`
+			From    string   `json:"from"`
+			Text    string   `json:"text"`
+			Content string   `json:"content"`
+			Media   []string `json:"media"`
 		} `json:"messages"`
 		Content string `json:"content"`
 	}
@@ -139,7 +140,11 @@ func messages(request *store.Request) analysis.Content {
 		}
 	}
 	for _, m := range payload.Messages {
-		if text := cmp.Or(m.Text, m.Content); text != "" {
+		text := cmp.Or(m.Text, m.Content)
+		if text == "" && len(m.Media) > 0 {
+			text = "(a picture)" // which the model is not shown
+		}
+		if text != "" {
 			content.Turns = append(content.Turns, analysis.Turn{Speaker: m.From, Text: text})
 		}
 	}

@@ -260,8 +260,10 @@ func TestContentOf(t *testing.T) {
 		"callrail_text": {store.Request{CommunicationMode: store.ModeText, Payload: []byte(`{"content":"how much 4 a deck","source_number":"+15550100200"}`)}, analysis.Text,
 			analysis.Content{Details: map[string]string{"source_number": "+15550100200"}, Turns: []analysis.Turn{{Speaker: "customer", Text: "how much 4 a deck"}}}},
 		"text_of_another_shape": {store.Request{CommunicationMode: store.ModeText, Payload: []byte(`{"body":"x"}`)}, analysis.Text, analysis.Content{Fields: []byte(`{"body":"x"}`)}},
-		"booking":               {store.Request{CommunicationMode: store.ModeBooking, Payload: []byte(`{"summary":"x"}`)}, analysis.Booking, analysis.Content{Fields: []byte(`{"summary":"x"}`)}},
-		"form":                  {store.Request{CommunicationMode: store.ModeForm, Payload: []byte(`{"a":1}`)}, analysis.Form, analysis.Content{Fields: []byte(`{"a":1}`)}},
+		"text_with_a_picture": {store.Request{CommunicationMode: store.ModeText, Payload: []byte(`{"messages":[{"from":"customer","text":"","media":["https://m/1"]}]}`)}, analysis.Text,
+			analysis.Content{Details: map[string]string{}, Turns: []analysis.Turn{{Speaker: "customer", Text: "(a picture)"}}}},
+		"booking": {store.Request{CommunicationMode: store.ModeBooking, Payload: []byte(`{"summary":"x"}`)}, analysis.Booking, analysis.Content{Fields: []byte(`{"summary":"x"}`)}},
+		"form":    {store.Request{CommunicationMode: store.ModeForm, Payload: []byte(`{"a":1}`)}, analysis.Form, analysis.Content{Fields: []byte(`{"a":1}`)}},
 		"form_with_files": {store.Request{CommunicationMode: store.ModeForm, Payload: []byte(`{"a":1}`), Documents: []byte(`{"documents":[
 			{"object":"o1","name":"plan.pdf","type":"application/pdf","status":"read","text":"Phone: 310","fields":[{"name":"Phone","value":"310","confidence":0.5}]},
 			{"object":"o2","name":"x.png","type":"image/png","status":"failed","cause":"damaged"}]}`)}, analysis.Form,

@@ -34,5 +34,13 @@ func TestLog(t *testing.T) {
 		ctx := logging.With(logging.WithTenant(t.Context(), "acme"), slog.String(telemetry.Stage, string(topology.AudioProcessing)))
 		_, _ = w.Work(ctx, newJob())
 	}
+	// Pictures of texts: one that is kept, one that is lost, one that has to wait.
+	w := newWorld(t)
+	w.log = slog.Default()
+	withPictures(w, map[string]http.HandlerFunc{
+		"/media/a": serve(pictureOf(t, 1)), "/media/gone": refuse(http.StatusNotFound), "/media/later": refuse(http.StatusServiceUnavailable),
+	})
+	ctx := logging.With(logging.WithTenant(t.Context(), "acme"), slog.String(telemetry.Stage, string(topology.AudioProcessing)))
+	_, _ = w.Work(ctx, textJob(t, w, "/media/a", "/media/gone", "/media/later"))
 	log.Golden()
 }

@@ -1,9 +1,11 @@
-// Audio-processor works the first stage of a phone call: it keeps the call's
-// recording in Cloud Storage and has it transcribed.
+// Audio-processor works the first stage of what CallRail has more of than it
+// tells: it keeps a call's recording in Cloud Storage and has it transcribed, and
+// it keeps the pictures of text messages.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +13,7 @@ import (
 
 	"cloud.google.com/go/storage"
 
+	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/callrail/api"
 	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
@@ -43,6 +46,7 @@ type config struct {
 	Next    pipeline.AIAnalysisTarget
 
 	Bucket            string   `env:"AUDIO_STORAGE_BUCKET,required,notEmpty"`
+	DocumentBucket    string   `env:"DOCUMENT_STORAGE_BUCKET,required,notEmpty"`
 	StorageEndpoint   string   `env:"STORAGE_ENDPOINT"`
 	MaxRecordingBytes int64    `env:"MAX_RECORDING_BYTES" envDefault:"524288000"`
 	CallRailURL       string   `env:"CALLRAIL_API_URL" envDefault:"https://api.callrail.com"`
@@ -113,6 +117,11 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		secrets:     secrets.NewManager(secretManager, cfg.Secrets),
 		archive:     &archive{bucket: objects.Bucket(cfg.Bucket), name: cfg.Bucket},
 		transcriber: transcriber,
+		documents:   attachment.Bucket{Handle: objects.Bucket(cfg.DocumentBucket), Name: cfg.DocumentBucket},
+		keep: func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error {
+			return db.Tenant(request.TenantID).KeepDocuments(ctx, request.RequestID, topology.AudioProcessing, attempt, documents)
+		},
+		maxAttempts: cfg.Stage.MaxAttempts,
 		log:         slog.Default(),
 	}
 	pipeline.NewRunner(db, w, enqueuer, cfg.Stage).Mount(s.Router)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/callrail/api"
 	"ingestion.internal/shared/fault"
 	"ingestion.internal/shared/pipeline"
@@ -36,6 +37,9 @@ type worker struct {
 	secrets     secrets.Accessor
 	archive     *archive
 	transcriber *speech.Client
+	documents   attachment.Bucket // of pictures
+	keep        keep
+	maxAttempts int // of the stage
 	log         *slog.Logger
 }
 
@@ -44,8 +48,12 @@ var _ pipeline.Worker = (*worker)(nil)
 // Stage returns topology.AudioProcessing.
 func (*worker) Stage() topology.Stage { return topology.AudioProcessing }
 
-// Work keeps the call's recording and transcribes it.
+// Work keeps the call's recording and transcribes it, or keeps the pictures of a
+// conversation by text.
 func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, error) {
+	if job.Request.CommunicationMode == store.ModeText {
+		return w.pictures(ctx, job)
+	}
 	key, err := w.apiKey(ctx, job.Office)
 	if err != nil {
 		return pipeline.Outcome{}, err

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 
+	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/callrail/api"
 	"ingestion.internal/shared/fault"
 	"ingestion.internal/shared/pipeline"
@@ -36,10 +37,11 @@ import (
 )
 
 const (
-	bucket      = "audio"
-	testSecret  = "callrail-api-key-acme"
-	testKey     = "the-key"
-	largeRecord = 200_000
+	bucket         = "audio"
+	documentBucket = "documents"
+	testSecret     = "callrail-api-key-acme"
+	testKey        = "the-key"
+	largeRecord    = 200_000
 )
 
 // wavFile is 8 kHz 16-bit mono of the number of seconds.
@@ -72,6 +74,8 @@ type world struct {
 	details    http.HandlerFunc // GET /v3/a/ACC1/calls/CAL1.json
 	recording  http.HandlerFunc // GET /recording
 	recognize  http.HandlerFunc // Speech-to-Text's synchronous method
+	media      http.HandlerFunc // GET /media/...
+	pictured   atomic.Int32     // times a picture was asked for
 	fetched    atomic.Int32     // times the recording was asked for
 	recognised atomic.Int32
 	recordings string // base URL of the recordings
@@ -92,6 +96,11 @@ func newWorld(t *testing.T) *world {
 			w.fetched.Add(1)
 			w.recording(rw, r)
 		default:
+			if w.media != nil && strings.HasPrefix(r.URL.Path, "/media/") {
+				w.pictured.Add(1)
+				w.media(rw, r)
+				return
+			}
 			t.Errorf("CallRail was asked for %s", r.URL)
 		}
 	}))
@@ -127,6 +136,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(w.objects.Stop)
 	w.objects.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: bucket})
+	w.objects.CreateBucketWithOpts(fakestorage.CreateBucketOpts{Name: documentBucket})
 	client, err := storage.NewClient(t.Context(), storage.WithJSONReads(), option.WithoutAuthentication(), option.WithEndpoint(w.objects.URL()+"/storage/v1/"))
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +159,7 @@ func newWorld(t *testing.T) *world {
 		secrets:     secret{testSecret: nil},
 		archive:     &archive{bucket: client.Bucket(bucket), name: bucket},
 		transcriber: transcriber,
+		documents:   attachment.Bucket{Handle: client.Bucket(documentBucket), Name: documentBucket},
 		log:         slog.New(slog.DiscardHandler),
 	}
 	return w

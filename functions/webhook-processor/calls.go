@@ -100,7 +100,7 @@ func foldCall(office *store.Office, current *store.Request, events []callrail.Ev
 }
 
 // foldTexts has a conversation analysed, once the customer has written, with
-// every message that is new.
+// every message that is new, and its pictures fetched before.
 func foldTexts(office *store.Office, events []callrail.Event) (store.Revision, error) {
 	conversation, err := callrail.FoldTexts(events)
 	if err != nil {
@@ -125,6 +125,8 @@ func foldTexts(office *store.Office, events []callrail.Event) (store.Revision, e
 	switch {
 	case !conversation.HasCustomer():
 		revision.Decision, revision.Reasons = string(workflow.Recorded), []string{"the customer has not written"}
+	case len(conversation.Pictures()) > len(before.Pictures()):
+		revision.Begin = topology.AudioProcessing // which fetches what CallRail has
 	case len(conversation.Messages) > len(before.Messages):
 		revision.Begin = topology.AIAnalysis
 	}

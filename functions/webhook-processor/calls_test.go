@@ -212,6 +212,30 @@ func TestConversationByText(t *testing.T) {
 	}
 }
 
+// A picture is fetched before the analysis, and a message without one does not
+// have those of others fetched again. What the company sends is its own.
+func TestPictureByText(t *testing.T) {
+	f := newFixture(t, nil)
+	at := time.Now().Truncate(time.Second)
+	message := func(id, from, to, agent, media string, after time.Duration) string {
+		return fmt.Sprintf(`{"resource_id":%q,"company_id":1001,"source_number":%q,"destination_number":%q,"agent":%s,"content":"","media_urls":%s,"conversation_id":"c9","timestamp":%q}`,
+			id, from, to, agent, media, at.Add(after).Format(time.RFC3339))
+	}
+	const customer, company = "+15550100300", "+15550100400"
+	first := f.tell(told{"text-received", message("M1", customer, company, "null", `["https://app.callrail.com/m/1"]`, 0)})
+	if diff := cmp.Diff([]string{"audio-processing/0"}, f.begun(first.RequestID)); diff != "" {
+		t.Errorf("a picture begins (-want +got)\n%s", diff)
+	}
+	f.tell(told{"text-sent", message("M2", company, customer, `"Kim"`, `["https://app.callrail.com/m/2"]`, time.Minute)})
+	if diff := cmp.Diff([]string{"audio-processing/0"}, f.begun(first.RequestID)); diff != "" {
+		t.Errorf("the company's picture begins (-want +got)\n%s", diff)
+	}
+	pictures, err := callrail.PicturesOf(f.request(first.RequestID).Payload)
+	if err != nil || len(pictures) != 1 || pictures[0] != (callrail.Picture{Source: "M1/1", Address: "https://app.callrail.com/m/1"}) {
+		t.Errorf("pictures %+v, %v", pictures, err)
+	}
+}
+
 // A form has one request, by the names of its tenant's website, and is analysed
 // again if it is told of with other answers. What is not what its name says
 // costs no lead.

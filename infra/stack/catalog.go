@@ -79,10 +79,13 @@ var catalog = []workload{
 		secretPrefixes: []string{topology.APIKeyPrefix},
 		// To create and to read, not to overwrite or delete: a recording that
 		// a first attempt stored is found again by the second.
-		audioRoles:   []string{"roles/storage.objectCreator", "roles/storage.objectViewer"},
-		projectRoles: []string{"roles/speech.client"},
-		apis:         []string{apiSpeech},
-		env:          []func(*program) env{tenantEnv, secretEnv, audioEnv},
+		audioRoles: []string{"roles/storage.objectCreator", "roles/storage.objectViewer"},
+		// Pictures of texts: to create alone, because what was kept is in the
+		// database.
+		documentRoles: []string{"roles/storage.objectCreator"},
+		projectRoles:  []string{"roles/speech.client"},
+		apis:          []string{apiSpeech},
+		env:           []func(*program) env{tenantEnv, secretEnv, audioEnv},
 	},
 	{
 		name: topology.DocumentProcessor,
@@ -329,6 +332,7 @@ func webhookEnv(p *program) env {
 func audioEnv(p *program) env {
 	return env{
 		topology.EnvAudioBucket:           p.audio.Name,
+		topology.EnvDocumentBucket:        p.documents.Name,
 		topology.EnvMaxRecordingBytes:     pulumi.String(strconv.Itoa(p.cfg.Limits.MaxRecordingBytes)),
 		topology.EnvSpeechProject:         pulumi.String(p.cfg.Project),
 		topology.EnvSpeechLocation:        pulumi.String(p.cfg.Speech.Location),

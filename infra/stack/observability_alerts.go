@@ -146,10 +146,10 @@ var alerts = []alert{
 		},
 	},
 	{
-		name: "recording-downloads", title: "Recordings cannot be fetched", severity: "ERROR", threshold: 3, unit: events,
-		why: "Calls are analysed without what was said, or wait for another attempt. CallRail keeps recordings, so they can be fetched later.",
+		name: "recording-downloads", title: "Recordings or pictures cannot be fetched", severity: "ERROR", threshold: 3, unit: events,
+		why: "Calls are analysed without what was said, or wait for another attempt. CallRail keeps recordings, so they can be fetched later; pictures of texts it does not keep for long.",
 		conditions: func(_ *program, limit float64) []condition {
-			return []condition{counted("Failed downloads of one tenant within 15 minutes", mRecordings, ofService, 15*minutes, limit, byTenant, is(t.Event, t.RecordingFailed))}
+			return []condition{counted("Failed downloads of one tenant within 15 minutes", mRecordings, ofService, 15*minutes, limit, byTenant, isOneOf(t.Event, t.RecordingFailed, t.PictureFailed))}
 		},
 	},
 	{

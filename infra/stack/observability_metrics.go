@@ -86,7 +86,7 @@ var logMetrics = []logMetric{
 	{name: mCompleted, title: "Time from acceptance to completion", resource: ofService, events: []string{t.RequestCompleted}, labels: []string{t.Channel}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mDecisions, title: "Decisions", resource: ofService, events: []string{t.RequestDecided}, labels: []string{t.Channel, t.Outcome}},
 	{name: mSpam, title: "Spam likelihood", resource: ofService, events: []string{t.RequestDecided}, filter: "jsonPayload." + t.SpamLikelihood + ">=0", value: t.SpamLikelihood, unit: "%", bounds: percentBounds},
-	{name: mRecordings, title: "Recordings fetched", resource: ofService, events: []string{t.RecordingStored, t.RecordingFailed}, labels: []string{t.Event, t.Outcome}},
+	{name: mRecordings, title: "Recordings and pictures fetched", resource: ofService, events: []string{t.RecordingStored, t.RecordingFailed, t.PictureKept, t.PictureFailed}, labels: []string{t.Event, t.Outcome}},
 	{name: mTranscription, title: "Time from the recording to its transcript", resource: ofService, events: []string{t.TranscriptionDone}, labels: []string{t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mDocuments, title: "Documents read", resource: ofService, events: []string{t.DocumentRead, t.DocumentFailed}, labels: []string{t.Event, t.Outcome}},
 	{name: mUntranscribed, title: "Transcriptions failed", resource: ofService, events: []string{t.TranscriptionFailed}, labels: []string{t.Outcome}},

@@ -20,10 +20,11 @@ const (
 	StatusEmpty  Status = "empty"  // read, and there is not a word in it
 	StatusFailed Status = "failed" // it cannot be read, see Cause
 	StatusOff    Status = "off"    // the stack has no Document AI
+	StatusKept   Status = "kept"   // a picture of a text message: nobody has it read
 )
 
-// Reading is what was read in the files of one request. It is kept in
-// requests.document_data.
+// Reading is what was read in the files of one request, and what became of the
+// pictures of a conversation by text. It is kept in requests.document_data.
 type Reading struct {
 	Processor string     `json:"processor,omitempty"` // full name, with its version
 	Documents []Document `json:"documents"`
@@ -34,8 +35,9 @@ type Reading struct {
 
 // Document is one file.
 type Document struct {
-	Object string  `json:"object"`         // in the bucket of documents
-	Name   string  `json:"name,omitempty"` // by its sender
+	Object string  `json:"object"`           // in the bucket of documents
+	Source string  `json:"source,omitempty"` // of a picture of a text message, see callrail.Picture
+	Name   string  `json:"name,omitempty"`   // by its sender
 	Type   string  `json:"type"`
 	Status Status  `json:"status"`
 	Cause  string  `json:"cause,omitempty"` // of failed and off, for an operator

@@ -10,17 +10,18 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
-// KeepDocuments writes what an attempt has read so far of the request's
-// documents, before its stage is done: it was paid for, and whatever becomes of
-// the attempt, the next one finds it. ErrLostClaim: the stage is no longer the
+// KeepDocuments writes what an attempt at the stage has of the request's
+// documents so far, before it is done: reading was paid for and pictures do not
+// stay where they were, so whatever becomes of the attempt, the next one finds
+// it. ErrLostClaim: the stage is no longer the
 // attempt's, and nothing was written.
-func (t *Tenant) KeepDocuments(ctx context.Context, requestID string, attempt int, documents json.RawMessage) error {
+func (t *Tenant) KeepDocuments(ctx context.Context, requestID string, stage topology.Stage, attempt int, documents json.RawMessage) error {
 	stored, err := storableJSON(documents)
 	if err != nil {
 		return fmt.Errorf("keep documents of request %s: %w", requestID, err)
 	}
 	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		row, err := t.stage(ctx, tx, requestID, topology.DocumentProcessing)
+		row, err := t.stage(ctx, tx, requestID, stage)
 		if err != nil {
 			return err
 		}

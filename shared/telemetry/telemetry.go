@@ -84,6 +84,12 @@ const (
 	DocumentRead   = "document.read"
 	DocumentFailed = "document.failed" // outcome (retry, lost), seconds
 
+	// PictureKept: of a text message: bytes.
+	PictureKept = "picture.kept"
+	// PictureFailed: outcome is retry if another attempt follows, lost if the
+	// conversation goes on without it.
+	PictureFailed = "picture.failed"
+
 	// AnalysisDone: channel, model, outcome (ok, repaired, fallback), seconds,
 	// input_tokens, output_tokens, and cost_usd, which is absent where the
 	// model's price is unknown.

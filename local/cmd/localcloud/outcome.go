@@ -158,7 +158,7 @@ func documentLines(reading *documents.Reading) []string {
 	}
 	var lines []string
 	for _, d := range reading.Documents {
-		text := fmt.Sprintf("%s: %s", cmpOr(d.Name, d.Object), d.Status)
+		text := fmt.Sprintf("%s: %s", cmp.Or(d.Name, d.Object, d.Source), d.Status)
 		if d.Cause != "" {
 			text += ": " + oneLine(d.Cause)
 		} else if d.Pages > 0 {

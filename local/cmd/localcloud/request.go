@@ -157,6 +157,9 @@ func (a *app) text(ctx context.Context) error {
 		Customer:     cmpOr(a.opts.Phone, sample.Enquiry.Phone), Company: trackingPhone,
 		Sent: a.opts.Sent, Content: cmpOr(a.opts.Message, sample.Question),
 	}
+	if a.opts.Picture {
+		message.Media = []string{callrail.MediaURL(status.Addresses["callrail"], fmt.Sprintf("MSG%d", now.UnixMicro()))}
+	}
 	body, err := message.JSON(now)
 	if err != nil {
 		return err

@@ -62,6 +62,7 @@ type Options struct {
 	// text
 	Conversation string
 	Sent         bool
+	Picture      bool
 
 	// load
 	Rate     int
@@ -241,12 +242,13 @@ sheet that the customer filled in, and leaves out what is on it.`,
 gateway, and follows the request that the conversation is through every stage. A
 second message of the same --conversation has it analysed again. With --sent the
 message is the company's own.`,
-		Examples: []string{`text --message "How much is a new deck?"`, `text --conversation deck1 --message "Hello?"`, `text --conversation deck1 --sent --message "We call you today."`},
+		Examples: []string{`text --message "How much is a new deck?"`, "text --picture", `text --conversation deck1 --message "Hello?"`, `text --conversation deck1 --sent --message "We call you today."`},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
 			fs.StringVar(&o.Message, "message", "", "what is written")
 			fs.StringVar(&o.Phone, "phone", "", "the customer's number, E.164")
 			fs.StringVar(&o.Conversation, "conversation", "", "`id` of the conversation, up to 50 letters, digits, - and _ (default: a new one)")
+			fs.BoolVar(&o.Picture, "picture", false, "with a picture, which is fetched from the CallRail stand-in")
 			fs.BoolVar(&o.Sent, "sent", false, "the company writes, not the customer")
 		},
 	},

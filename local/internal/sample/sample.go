@@ -154,6 +154,7 @@ type Text struct {
 	Customer, Company            string // telephone numbers, E.164
 	Sent                         bool   // by the company
 	Content                      string
+	Media                        []string // addresses of pictures
 }
 
 // Question is what a customer asks unless text is told otherwise.
@@ -166,8 +167,11 @@ func (t Text) JSON(now time.Time) ([]byte, error) {
 		"id": now.UnixMicro(), "resource_id": "MSG" + strconv.FormatInt(now.UnixMicro(), 10),
 		"company_id": t.CompanyID, "company_resource_id": t.CompanyResourceID,
 		"source_number": t.Customer, "destination_number": t.Company, "content": t.Content,
-		"message_type": "sms", "media_urls": []string{}, "lead_status": nil,
+		"message_type": "sms", "media_urls": append([]string{}, t.Media...), "lead_status": nil,
 		"conversation_id": t.Conversation, "timestamp": now.Format(time.RFC3339),
+	}
+	if len(t.Media) > 0 {
+		body["message_type"] = "mms"
 	}
 	if t.Sent {
 		body["source_number"], body["destination_number"], body["agent"] = t.Company, t.Customer, "Sample Agent"

@@ -10,6 +10,7 @@
 //	GET /v3/a/{account}/calls/{id}/recording.json  {"url": ...}
 //	GET /calls/{id}/recording/redirect             redirects to the audio
 //	GET /audio/{id}.wav                            the audio
+//	GET /media/{id}.png                            a picture of a text message, drawn from its id
 //	POST /_admin/calls                             registers a Call
 //	GET, PUT, DELETE /faults                       see package fault
 package callrail
@@ -118,6 +119,7 @@ func New(cfg Config) *Server {
 	api.HandleFunc("GET /v3/a/{account}/calls/{id}/recording.json", s.recordingURL)
 	api.HandleFunc("GET /calls/{id}/recording/redirect", s.redirect)
 	api.HandleFunc("GET /audio/{file}", s.audio)
+	api.HandleFunc("GET /media/{file}", s.media)
 	api.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, http.StatusNotFound, "not found")
 	})

@@ -1,9 +1,11 @@
 package callrail_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -304,5 +306,34 @@ func TestSamplePayload(t *testing.T) {
 	body, err = callrail.SamplePayload(callrail.SampleCall{ID: "CALabc", CompanyID: "1", CompanyResourceID: "COM1", Sample: sample})
 	if err != nil || !strings.Contains(string(body), `"id":"CALabc"`) || !strings.Contains(string(body), `"company_resource_id":"COM1"`) {
 		t.Errorf("payload of a call with resource ids: %s, %v", body, err)
+	}
+}
+
+// TestMedia: a picture of a text is one, and its message's own.
+func TestMedia(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(callrail.New(callrail.Config{}))
+	t.Cleanup(server.Close)
+	seen := map[string]string{}
+	for id, want := range map[string]int{"MSG1": 200, "MSG2": 200, "a.b": 404} {
+		response, err := http.Get(callrail.MediaURL(server.URL, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != want {
+			t.Errorf("%s: %d, %v", id, response.StatusCode, err)
+		}
+		if want != http.StatusOK {
+			continue
+		}
+		if _, err := png.Decode(bytes.NewReader(data)); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		if other, ok := seen[string(data)]; ok {
+			t.Errorf("%s has the picture of %s", id, other)
+		}
+		seen[string(data)] = id
 	}
 }

@@ -57,7 +57,9 @@ func (r *Recording) Close() error {
 func (c *Client) Recording(ctx context.Context, address, key string) (*Recording, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RecordingTimeout,
 		fmt.Errorf("not fetched within %s: %w", c.cfg.RecordingTimeout, context.DeadlineExceeded))
-	rec, err := c.follow(ctx, cancel, address, key)
+	rec, err := follow(ctx, c, address, key, "audio/*, application/json;q=0.9", func(resp *http.Response) (*Recording, string, error) {
+		return c.open(cancel, resp)
+	})
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("recording: %w", err)
@@ -65,7 +67,10 @@ func (c *Client) Recording(ctx context.Context, address, key string) (*Recording
 	return rec, nil
 }
 
-func (c *Client) follow(ctx context.Context, cancel context.CancelFunc, address, key string) (*Recording, error) {
+// follow opens what is at an untrusted address, or where that leads to: open
+// makes of a response what it is, whose body is then its own, or the next
+// address.
+func follow[T any](ctx context.Context, c *Client, address, key, accept string, open func(*http.Response) (*T, string, error)) (*T, error) {
 	if len(address) > maxURLLength {
 		return nil, fault.Permanent(fmt.Errorf("%w: the address is longer than %d bytes", errForbidden, maxURLLength))
 	}
@@ -77,17 +82,17 @@ func (c *Client) follow(ctx context.Context, cancel context.CancelFunc, address,
 		if err := c.policy.check(u); err != nil {
 			return nil, err
 		}
-		resp, err := c.get(ctx, u, key)
+		resp, err := c.get(ctx, u, key, accept)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", redacted(u), err)
 		}
-		rec, next, err := c.open(cancel, resp)
+		found, next, err := open(resp)
 		if err != nil {
 			resp.Body.Close()
 			return nil, fmt.Errorf("%s: %w", redacted(u), err)
 		}
-		if rec != nil {
-			return rec, nil
+		if found != nil {
+			return found, nil
 		}
 		resp.Body.Close()
 		if len(next) > maxURLLength {
@@ -102,12 +107,12 @@ func (c *Client) follow(ctx context.Context, cancel context.CancelFunc, address,
 	return nil, fault.Permanent(fmt.Errorf("%s: more than %d redirects", redacted(u), maxHops))
 }
 
-func (c *Client) get(ctx context.Context, u *url.URL, key string) (*http.Response, error) {
+func (c *Client) get(ctx context.Context, u *url.URL, key, accept string) (*http.Response, error) {
 	req, err := c.request(ctx, u, key)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "audio/*, application/json;q=0.9")
+	req.Header.Set("Accept", accept)
 	resp, err := c.recordings.Do(req)
 	if err != nil {
 		return nil, withoutURL(err)
@@ -117,16 +122,8 @@ func (c *Client) get(ctx context.Context, u *url.URL, key string) (*http.Respons
 
 // open makes of a response a recording or the next address.
 func (c *Client) open(cancel context.CancelFunc, resp *http.Response) (*Recording, string, error) {
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		location := resp.Header.Get("Location")
-		if location == "" {
-			return nil, "", fault.Permanent(fmt.Errorf("answered %d without a Location", resp.StatusCode))
-		}
-		return nil, location, nil
-	default:
-		return nil, "", statusError(resp.StatusCode)
+	if next, err := redirect(resp); next != "" || err != nil {
+		return nil, next, err
 	}
 	if resp.ContentLength > c.cfg.MaxRecordingBytes {
 		return nil, "", c.tooLarge(fmt.Sprintf("%d bytes", resp.ContentLength))
@@ -168,6 +165,21 @@ func (c *Client) open(cancel context.CancelFunc, resp *http.Response) (*Recordin
 		return nil, "", fault.Permanent(fmt.Errorf("%w: the body is empty (%s)", ErrNotAudio, said))
 	}
 	return nil, "", fault.Permanent(fmt.Errorf("%w: the content is none of wav, mp3, ogg, m4a, flac, webm (%s)", ErrNotAudio, said))
+}
+
+// redirect is where a response leads to; "" if it is what was asked for.
+func redirect(resp *http.Response) (string, error) {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return "", nil
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		location := resp.Header.Get("Location")
+		if location == "" {
+			return "", fault.Permanent(fmt.Errorf("answered %d without a Location", resp.StatusCode))
+		}
+		return location, nil
+	}
+	return "", statusError(resp.StatusCode)
 }
 
 func (c *Client) tooLarge(what string) error {
