@@ -1,5 +1,6 @@
 // Sweeper is the service that Cloud Scheduler calls to find stages that were
-// committed and have no task, and to enqueue them again.
+// committed and have no task, and to enqueue them again. It also finds the
+// conversations that have gone quiet and makes requests of them.
 //
 // It is a service of its own, and no endpoint of a worker, because it alone
 // adds to every queue: no worker gets rights that only the sweeper needs, and
@@ -57,11 +58,21 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	return nil
 }
 
+// swept is the answer to the scheduler.
+type swept struct {
+	pipeline.Sweep
+	Chats pipeline.ChatSweep `json:"chats"`
+}
+
 // mount routes the scheduler's call. It is answered 200 with what was done, or
-// 503 if a stage stayed without a task.
+// 503 if a stage stayed without a task or a conversation without its request.
 func mount(s *service.Service, sweeper *pipeline.Sweeper) {
 	s.Router.Method(http.MethodPost, topology.SweepPath, service.Handler(func(w http.ResponseWriter, r *http.Request) error {
-		did, err := sweeper.Sweep(r.Context())
+		// Conversations first: a stage that one begins and cannot enqueue is the
+		// next run's.
+		chats, chatErr := sweeper.SweepChats(r.Context())
+		did, sweepErr := sweeper.Sweep(r.Context())
+		err := errors.Join(chatErr, sweepErr)
 		outcome := telemetry.OK
 		if err != nil {
 			outcome = telemetry.Failed
@@ -69,9 +80,10 @@ func mount(s *service.Service, sweeper *pipeline.Sweeper) {
 		slog.InfoContext(r.Context(), "sweep ended", slog.String(telemetry.Event, telemetry.SweepEnded), slog.String(telemetry.Outcome, outcome),
 			slog.Int("found", did.Found), slog.Int("enqueued", did.Enqueued), slog.Int("failed", did.Failed))
 		if err != nil {
-			return problem.Wrap(problem.Unavailable, fmt.Sprintf("%d of %d stages were not enqueued", did.Found-did.Enqueued, did.Found), err)
+			return problem.Wrap(problem.Unavailable, fmt.Sprintf("%d of %d stages were not enqueued, %d of %d conversations not recorded",
+				did.Found-did.Enqueued, did.Found, chats.Failed, chats.Found), err)
 		}
-		service.WriteJSON(w, http.StatusOK, did)
+		service.WriteJSON(w, http.StatusOK, swept{did, chats})
 		return nil
 	}))
 }

@@ -20,8 +20,12 @@ type workload struct {
 	noTables bool
 	size     Size // default, the seed's figures where it gives any
 
-	// Who calls a service: API Gateway alone, or a queue, a schedule or both.
-	public   bool           // API Gateway
+	// Who calls a service: API Gateway alone, browsers themselves, or a queue, a
+	// schedule or both.
+	public bool // API Gateway
+	// direct says that browsers reach it without the gateway, so that everybody
+	// may invoke it: for what the gateway cannot carry, and nothing else.
+	direct   bool
 	queue    topology.Queue // that queue
 	schedule *schedule      // Cloud Scheduler
 
@@ -68,6 +72,16 @@ var catalog = []workload{
 		googleOnly: true,
 		// To create, and neither to read nor to overwrite: it faces the world.
 		documentRoles: []string{"roles/storage.objectCreator"},
+	},
+	{
+		name: topology.ChatAPI,
+		// Most of the time it waits for the model, with a connection open.
+		size: Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(60)},
+		// API Gateway holds an answer back until it is whole.
+		direct:     true,
+		enqueues:   topology.StageQueues(topology.AIAnalysis),
+		env:        []func(*program) env{tenantEnv, chatEnv},
+		googleOnly: true,
 	},
 	{
 		name: topology.AudioProcessor,
@@ -287,6 +301,27 @@ func (p *program) trustedHops() int {
 		return hops
 	}
 	return -1
+}
+
+// chatHops is trustedHops for a service that browsers reach directly: Cloud
+// Run's front end alone adds the caller's address. With the edge there are two
+// ways to it, and callers are not told apart.
+func (p *program) chatHops() int {
+	if len(p.cfg.Edge.Domains) > 0 {
+		return -1
+	}
+	return 0
+}
+
+// maxChatBody is the largest request of a chat, in bytes: 2000 characters of
+// any script, as JSON may write them.
+const maxChatBody = 16 << 10
+
+func chatEnv(p *program) env {
+	return env{
+		topology.EnvMaxBodyBytes: pulumi.String(strconv.Itoa(maxChatBody)),
+		topology.EnvTrustedHops:  pulumi.String(strconv.Itoa(p.chatHops())),
+	}
 }
 
 // formEnv lets a form be larger than other requests by its files.

@@ -370,11 +370,11 @@ func modelCost(window string, times int) string {
 	return fmt.Sprintf("%d * sum(increase(%s[%s]))", times, prom(mCost, "_sum"), window)
 }
 
-// publicServices are those that the gateway calls.
+// publicServices are those that callers outside reach.
 func publicServices() []string {
 	var names []string
 	for _, w := range catalog {
-		if w.public {
+		if w.public || w.direct {
 			names = append(names, w.name)
 		}
 	}

@@ -84,7 +84,7 @@ func (p *program) rolloutOutputs() (serving, candidates pulumi.StringMap) {
 			continue
 		}
 		serving[w.name] = pulumi.String(held)
-		if w.public {
+		if w.public || w.direct {
 			candidates[w.name] = service.Uri.ApplyT(func(uri string) string {
 				return strings.Replace(uri, "https://", "https://"+candidate+"---", 1)
 			}).(pulumi.StringOutput)

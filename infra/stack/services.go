@@ -189,7 +189,7 @@ func (p *program) registerService(w *workload) error {
 // Cloud Run counts as internal. Cloud Tasks and Cloud Scheduler of the same
 // project are, at a run.app address: https://cloud.google.com/run/docs/securing/ingress
 func (w *workload) ingress() string {
-	if w.public {
+	if w.public || w.direct {
 		return "INGRESS_TRAFFIC_ALL"
 	}
 	return "INGRESS_TRAFFIC_INTERNAL_ONLY"
@@ -198,12 +198,16 @@ func (w *workload) ingress() string {
 // registerInvoker lets the callers of a service call it.
 func (p *program) registerInvoker(w *workload) error {
 	for _, caller := range w.callers() {
+		member := pulumi.StringInput(pulumi.String(everybody))
+		if caller != everybody {
+			member = p.member(caller)
+		}
 		grant, err := cloudrunv2.NewServiceIamMember(p.ctx, caller+"-invokes-"+w.name, &cloudrunv2.ServiceIamMemberArgs{
 			Project:  pulumi.String(p.cfg.Project),
 			Location: pulumi.String(p.cfg.Region),
 			Name:     p.services[w.name].Name,
 			Role:     pulumi.String("roles/run.invoker"),
-			Member:   p.member(caller),
+			Member:   member,
 		})
 		if err != nil {
 			return err
@@ -213,11 +217,17 @@ func (p *program) registerInvoker(w *workload) error {
 	return nil
 }
 
-// callers are the accounts that call a service.
+// everybody is the member that stands for callers who are not authenticated.
+const everybody = "allUsers"
+
+// callers are the accounts that call a service, or everybody.
 func (w *workload) callers() []string {
 	var all []string
 	if w.public {
 		all = append(all, gatewayAccount)
+	}
+	if w.direct {
+		all = append(all, everybody)
 	}
 	if w.queue != "" {
 		all = append(all, tasksAccount)

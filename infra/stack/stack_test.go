@@ -423,8 +423,8 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		callers[name] = append(callers[name], field(r, "member"))
 	}
 	services := o.only("gcp:cloudrunv2/service:Service")
-	if len(services) != 10 {
-		t.Fatalf("%d services, want 10", len(services))
+	if len(services) != 11 {
+		t.Fatalf("%d services, want 11", len(services))
 	}
 	const domain = "@account-strategy-464106.iam.gserviceaccount.com"
 	for _, r := range services {
@@ -445,6 +445,10 @@ func TestServicesAreSetUpAlike(t *testing.T) {
 		if w.public {
 			want["ingress"] = "INGRESS_TRAFFIC_ALL"
 			wantCallers = append(wantCallers, "serviceAccount:api-gateway"+domain)
+		}
+		if w.direct {
+			want["ingress"] = "INGRESS_TRAFFIC_ALL"
+			wantCallers = append(wantCallers, "allUsers")
 		}
 		if w.queue != "" {
 			wantCallers = append(wantCallers, "serviceAccount:task-queues"+domain)
@@ -715,11 +719,11 @@ func TestCatalog(t *testing.T) {
 		}
 		seen[w.name] = true
 		inside := w.queue != "" || w.schedule != nil
-		if called := w.public || inside; called == w.job {
+		if called := w.public || w.direct || inside; called == w.job {
 			t.Errorf("%s is called: %t; want a service to be, and a job not to be", w.name, called)
 		}
-		if w.public && inside {
-			t.Errorf("%s is public, and called from inside", w.name)
+		if (w.public || w.direct) && inside || w.public && w.direct {
+			t.Errorf("%s is public, and called from elsewhere too", w.name)
 		}
 		if w.queue != "" && w.queue.Service() != w.name {
 			t.Errorf("%s works %s, which is %s's", w.name, w.queue, w.queue.Service())

@@ -41,6 +41,8 @@ type Config struct {
 	// Default 1200 and 30.
 	PerMinute  int `json:"perMinute,omitempty"`
 	PerAddress int `json:"perAddress,omitempty"`
+	// Chat is of the chat on the tenant's pages.
+	Chat Chat `json:"chat,omitzero"`
 }
 
 // Fields are what aliases may stand for.
@@ -70,6 +72,7 @@ func (c Config) WithDefaults() Config {
 	if c.PerAddress == 0 {
 		c.PerAddress = 30
 	}
+	c.Chat = c.Chat.WithDefaults()
 	return c
 }
 
@@ -113,6 +116,7 @@ func (c Config) Validate(path string) error {
 	if c.PerAddress < 0 || c.PerAddress > 10_000 {
 		add("perAddress", "must be 1 to 10000, not %d", c.PerAddress)
 	}
+	errs = append(errs, c.Chat.validate(path+".chat"))
 	return errors.Join(errs...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -62,11 +63,19 @@ func RetryAfter(kind *Kind, detail string, wait time.Duration) error {
 	return &failure{kind: kind, detail: detail, wait: max(wait, time.Second)}
 }
 
+// With is New for a caller who is told more than a detail: members of the
+// document beside its own, RFC 9457 section 3.2.
+func With(kind *Kind, detail string, members map[string]any) error {
+	return &failure{kind: kind, detail: detail, members: members}
+}
+
 type failure struct {
 	kind   *Kind
 	detail string
 	cause  error
 	wait   time.Duration // 0 = the kind's
+	// members go into the document beside its own.
+	members map[string]any
 }
 
 func (f *failure) Error() string {
@@ -85,14 +94,6 @@ func (f *failure) Unwrap() []error {
 		return []error{f.kind}
 	}
 	return []error{f.kind, f.cause}
-}
-
-// Document is the body of an answer, RFC 9457.
-type Document struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
 }
 
 // KindOf returns the kind of the error, Internal if it has none.
@@ -123,26 +124,38 @@ func KindOf(err error) *Kind {
 	return Internal
 }
 
-// Write answers with the error's kind and detail. Errors of no kind are
-// answered 500 without any detail.
-func Write(w http.ResponseWriter, err error) {
+// DocumentOf returns the body that tells of the error, and for how many seconds
+// the caller should wait, 0 where nothing is said of that. An error of no kind
+// has no detail.
+func DocumentOf(err error) (document map[string]any, retryAfter int) {
 	kind := KindOf(err)
-	retryAfter := kind.retryAfter
-	doc := Document{Type: "urn:ingestion:problem:" + kind.slug, Title: kind.title, Status: kind.status}
+	retryAfter = kind.retryAfter
+	document = map[string]any{}
 	var f *failure
 	if errors.As(err, &f) {
-		doc.Detail = f.detail
+		maps.Copy(document, f.members)
+		if f.detail != "" {
+			document["detail"] = f.detail
+		}
 		if f.wait > 0 {
 			retryAfter = int(math.Ceil(f.wait.Seconds()))
 		}
 	}
+	document["type"], document["title"], document["status"] = "urn:ingestion:problem:"+kind.slug, kind.title, kind.status
+	return document, retryAfter
+}
+
+// Write answers with the error's kind and detail. Errors of no kind are
+// answered 500 without any detail.
+func Write(w http.ResponseWriter, err error) {
+	document, retryAfter := DocumentOf(err)
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	if retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	w.WriteHeader(kind.status)
+	w.WriteHeader(KindOf(err).status)
 	// A failure to write means that the caller has gone.
-	_ = json.NewEncoder(w).Encode(doc)
+	_ = json.NewEncoder(w).Encode(document)
 }

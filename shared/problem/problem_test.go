@@ -22,6 +22,7 @@ func TestWrite(t *testing.T) {
 		detail     string
 		retryAfter bool
 	}{
+		"with_members":      {fmt.Errorf("x: %w", With(Conflict, "first the other", map[string]any{"expected": 3, "status": 1})), 409, "first the other", true},
 		"new":               {New(BadRequest, "id is missing"), 400, "id is missing", false},
 		"wrapped_cause":     {Wrap(Unauthorized, "", secret), 401, "", false},
 		"wrapped_outside":   {fmt.Errorf("handler: %w", New(TooLarge, "at most 5")), 413, "at most 5", false},
@@ -49,5 +50,15 @@ func TestWrite(t *testing.T) {
 				t.Errorf("body %s, want detail %q", body, tt.detail)
 			}
 		})
+	}
+}
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	rec := httptest.NewRecorder()
+	Write(rec, With(Conflict, "", map[string]any{"expected_number": 3, "status": 1}))
+	want := `{"expected_number":3,"status":409,"title":"The request conflicts with one in progress","type":"urn:ingestion:problem:conflict"}` + "\n"
+	if got := rec.Body.String(); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

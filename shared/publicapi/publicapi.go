@@ -140,7 +140,7 @@ func Preflight(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		allow(w, origin)
 		w.Header().Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		w.Header().Set("Access-Control-Allow-Headers", "Content-Type, Idempotency-Key, Last-Event-ID")
+		w.Header().Set("Access-Control-Allow-Headers", "Accept, Chat-Token, Content-Type, Idempotency-Key, Last-Event-ID")
 		w.Header().Set("Access-Control-Max-Age", "3600")
 	}
 	w.WriteHeader(http.StatusNoContent)

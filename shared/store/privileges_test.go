@@ -358,6 +358,27 @@ var services = []service{
 			d.must(err)
 		})
 	}},
+	{topology.ChatAPI, []string{"Intake", "Offices", "OpenChat", "Chat", "Say", "Answer", "ChatMessages", "CloseChat", "ChatRecorded", "Record", "MarkEnqueued"}, func(d *driver) {
+		d.accepts(func() {
+			_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
+			d.must(err)
+			_, err = d.db.Directory().Offices(d.Context(), storetest.Acme)
+			d.must(err)
+		})
+		h := d.db.Tenant(storetest.Acme)
+		d.must(h.OpenChat(d.Context(), store.ChatSession{SessionID: "s"}))
+		_, err := h.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, time.Minute, 10)
+		d.must(err)
+		_, err = h.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, time.Minute, 10)
+		d.must(err)
+		_, _, err = h.Answer(d.Context(), "s", 1, "claim", store.ChatAnswer{Text: "y", By: "notice"})
+		d.must(err)
+		_, err = h.ChatMessages(d.Context(), "s", 0)
+		d.must(err)
+		_, err = h.CloseChat(d.Context(), "s")
+		d.must(err)
+		d.must(h.ChatRecorded(d.Context(), "s", 1))
+	}},
 	{topology.AudioProcessor, []string{"Claim", "Fail", "Finish", "KeepDocuments", "MarkEnqueued"}, func(d *driver) {
 		d.works(&store.Recording{RecordingID: store.RecordingID(storetest.Acme, "CAL"), CallID: "CAL"}, topology.AIAnalysis)
 		c := claim(d.T, d.db.Tenant(storetest.Acme), d.request(), topology.AudioProcessing, store.Claimed)
@@ -442,9 +463,34 @@ var services = []service{
 			d.must(err)
 		})
 	}},
-	{topology.Sweeper, []string{"Overdue", "TakeUp", "MarkEnqueued"}, func(d *driver) {
+	{topology.Sweeper, []string{
+		"Overdue", "TakeUp", "MarkEnqueued", "QuietChats", "PostponeChat", "Chat", "ChatMessages", "Answer", "ChatRecorded", "Record",
+	}, func(d *driver) {
+		h, other := d.later.Tenant(storetest.Acme), d.other.Tenant(storetest.Acme)
+		d.must(other.OpenChat(d.Context(), store.ChatSession{SessionID: "s"}))
+		_, err := other.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, time.Minute, 10)
+		d.must(err)
+		_, err = d.later.QuietChats(d.Context(), 10)
+		d.must(err)
+		d.must(h.PostponeChat(d.Context(), "s", time.Minute))
+		_, err = h.Chat(d.Context(), "s")
+		d.must(err)
+		_, err = h.ChatMessages(d.Context(), "s", 0)
+		d.must(err)
+		_, _, err = h.Answer(d.Context(), "s", 1, "", store.ChatAnswer{Text: "y", By: "notice"})
+		d.must(err)
+		req := call(storetest.Acme, "CHAT")
+		req.CustomerPhone = "310 555 0142"
+		for _, event := range []string{"one", "two"} {
+			_, err = h.Record(d.Context(), req.RequestID, store.Event{ID: event, Source: req.Source},
+				func(*store.Request, []store.Event) (store.Revision, error) {
+					return store.Revision{Request: req, Begin: topology.AIAnalysis}, nil
+				})
+			d.must(err)
+		}
+		d.must(h.ChatRecorded(d.Context(), "s", 1))
 		id := d.request()
-		_, err := d.later.Overdue(d.Context(), 10)
+		_, err = d.later.Overdue(d.Context(), 10)
 		d.must(err)
 		taken, err := d.later.Tenant(storetest.Acme).TakeUp(d.Context(), id, topology.AudioProcessing)
 		d.must(err)

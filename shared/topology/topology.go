@@ -13,6 +13,7 @@ import (
 const (
 	WebhookProcessor  = "webhook-processor"
 	IntakeAPI         = "intake-api"
+	ChatAPI           = "chat-api"
 	AudioProcessor    = "audio-processor"
 	DocumentProcessor = "document-processor"
 	AIAnalyzer        = "ai-analyzer"

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ingestion.internal/shared/chat"
+	"ingestion.internal/shared/logging"
+	"ingestion.internal/shared/store"
+)
+
+const (
+	// answerTimeout bounds the making of one answer, with the wait for the one
+	// before.
+	answerTimeout = 25 * time.Second
+	// answerLease is how long an answer is its maker's alone.
+	answerLease = answerTimeout + 15*time.Second
+	// lookEvery is how often an answer is looked for that another instance is
+	// making.
+	lookEvery = 250 * time.Millisecond
+)
+
+// errUnanswered says that an answer cannot be had now. The message is safe.
+var errUnanswered = errors.New("the answer was not kept")
+
+// keep takes the message in and returns its answer, which may still be in the
+// making: by this request if claimed, by another one, or by another instance.
+func (h *handler) keep(ctx context.Context, v *visit, m store.ChatMessage) (*store.ChatSaid, *answering, error) {
+	claim := uuid.NewString()
+	said, err := v.tenant.Say(ctx, v.session.SessionID, m, claim, answerLease, v.lets.Quiet(), int64(v.lets.MaxMessages))
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case said.Message.Answer != nil:
+		return said, given(*said.Message.Answer), nil
+	case said.Claimed:
+		a := h.running.begin(v.key(m.Number))
+		// An answer is made to its end, whoever listens: Cloud Run gives CPU
+		// while a request is open, so whoever claimed it waits for it.
+		go h.make(context.WithoutCancel(ctx), v, m.Number, claim, a)
+		return said, a, nil
+	}
+	return said, h.await(ctx, v, m), nil
+}
+
+// await returns the answer that somebody else is making.
+func (h *handler) await(ctx context.Context, v *visit, m store.ChatMessage) *answering {
+	if a := h.running.find(v.key(m.Number)); a != nil {
+		return a
+	}
+	a := newAnswering()
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerLease+answerTimeout)
+		defer cancel()
+		a.finish(h.look(ctx, v, m))
+	}()
+	return a
+}
+
+// look waits until the message has its answer, and makes it where whoever was
+// to do it has not.
+func (h *handler) look(ctx context.Context, v *visit, m store.ChatMessage) (*store.ChatAnswer, error) {
+	for {
+		found, err := v.tenant.ChatMessages(ctx, v.session.SessionID, m.Number-1)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(found) == 0:
+			return nil, errUnanswered
+		case found[0].Answer != nil:
+			return found[0].Answer, nil
+		case time.Now().After(found[0].AnsweringUntil):
+			_, a, err := h.keep(ctx, v, found[0])
+			if err != nil {
+				return nil, err
+			}
+			return a.wait(ctx)
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// wait returns the answer once it is kept.
+func (a *answering) wait(ctx context.Context) (*store.ChatAnswer, error) {
+	for {
+		h := a.from(0)
+		if h.over {
+			return h.result, h.err
+		}
+		select {
+		case <-h.changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// make makes and keeps the answer to a message.
+func (h *handler) make(ctx context.Context, v *visit, number int64, claim string, a *answering) {
+	defer h.running.end(v.key(number), a)
+	tenantID, sessionID := v.tenant.ID(), v.session.SessionID
+	ctx = logging.With(logging.WithTenant(ctx, tenantID), slog.String("session_id", sessionID), slog.Int64("number", number))
+	composing, cancel := context.WithTimeout(ctx, answerTimeout)
+	by := h.compose(composing, v, number, a.say)
+	cancel()
+
+	keeping, cancel := context.WithTimeout(ctx, acceptTimeout)
+	defer cancel()
+	kept, closed, err := v.tenant.Answer(keeping, sessionID, number, claim, store.ChatAnswer{Text: a.said(), By: by})
+	if err != nil {
+		slog.ErrorContext(ctx, "an answer was given and not kept", slog.Any("error", err))
+		a.finish(nil, errors.Join(errUnanswered, err))
+		return
+	}
+	if closed { // while it was being made
+		h.record(keeping, tenantID, sessionID)
+	}
+	a.finish(kept, nil)
+}
+
+// compose says the answer, piece by piece, and returns by whom it is.
+func (h *handler) compose(_ context.Context, v *visit, _ int64, say func(string)) string {
+	say(v.lets.Acknowledgement)
+	return chat.Notice
+}
