@@ -49,32 +49,9 @@ func newWebsite(t *testing.T) *website {
 	f, objects := withFiles(t, false)
 	w := &website{fixture: f, objects: objects}
 	w.platform = httptest.NewServer(http.HandlerFunc(w.serve))
-	pages := template.Must(template.ParseGlob("testdata/pages/*.html"))
-	page := func(wr http.ResponseWriter, r *http.Request) {
-		h := wr.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		if r.URL.Path == "/thanks" {
-			fmt.Fprint(wr, `<!doctype html><html lang="en"><title>Thanks</title><h1>Thank you</h1></html>`)
-			return
-		}
-		// What docs/channels.md says that a page's policy must allow, and
-		// nothing else.
-		h.Set("Content-Security-Policy", fmt.Sprintf("default-src 'none'; script-src %[1]s; connect-src %[1]s; form-action 'self' %[1]s", w.platform.URL))
-		h.Set("Cross-Origin-Embedder-Policy", "require-corp")
-		data := map[string]string{"Gateway": w.platform.URL}
-		if r.URL.Query().Has("redirect") {
-			data["Redirect"] = w.site.URL + "/thanks"
-		}
-		if r.URL.Path != "/form" {
-			http.NotFound(wr, r) // a browser asks for an icon
-			return
-		}
-		if err := pages.ExecuteTemplate(wr, strings.TrimPrefix(r.URL.Path, "/")+".html", data); err != nil {
-			t.Error(err)
-		}
-	}
-	w.site = httptest.NewServer(http.HandlerFunc(page))
-	w.foreign = httptest.NewServer(http.HandlerFunc(page))
+	page := pages(t, func() pageData { return pageData{Gateway: w.platform.URL, Redirect: w.site.URL + "/thanks"} })
+	w.site = httptest.NewServer(page)
+	w.foreign = httptest.NewServer(page)
 	for _, s := range []*httptest.Server{w.platform, w.site, w.foreign} {
 		t.Cleanup(s.Close)
 	}
@@ -84,6 +61,51 @@ func newWebsite(t *testing.T) *website {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// pageData is what the pages of testdata/pages need to know.
+type pageData struct{ Gateway, Chat, Redirect string }
+
+// pages serves the pages of testdata/pages, each with the strictest policy that
+// docs/channels.md allows for it.
+func pages(t *testing.T, data func() pageData) http.Handler {
+	t.Helper()
+	all := template.Must(template.ParseGlob("testdata/pages/*.html"))
+	mux := http.NewServeMux()
+	page := func(wr http.ResponseWriter, r *http.Request) {
+		d := data()
+		if !r.URL.Query().Has("redirect") {
+			d.Redirect = ""
+		}
+		h := wr.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Security-Policy", fmt.Sprintf("default-src 'none'; style-src 'self'; script-src %[1]s; connect-src %[1]s %[2]s; form-action 'self' %[1]s; require-trusted-types-for 'script'", d.Gateway, d.Chat))
+		h.Set("Cross-Origin-Embedder-Policy", "require-corp")
+		if err := all.ExecuteTemplate(wr, strings.TrimPrefix(r.URL.Path, "/")+".html", d); err != nil {
+			t.Error(err)
+		}
+	}
+	mux.HandleFunc("GET /form", page)
+	mux.HandleFunc("GET /chat", page)
+	mux.HandleFunc("GET /thanks", func(wr http.ResponseWriter, _ *http.Request) {
+		wr.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(wr, `<!doctype html><html lang="en"><title>Thanks</title><h1>Thank you</h1></html>`)
+	})
+	mux.HandleFunc("GET /hostile.css", func(wr http.ResponseWriter, _ *http.Request) {
+		wr.Header().Set("Content-Type", "text/css")
+		fmt.Fprint(wr, `button, p, section, textarea, label { display: none !important; } * { color: #f00; font-size: 4px; line-height: 0; text-transform: uppercase; }`)
+	})
+	return mux
+}
+
+// clean fails where the page broke its policy or a script was not caught.
+func clean(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	for _, message := range p.Console() {
+		if strings.Contains(message, "Content Security Policy") || strings.Contains(message, "Trusted") || strings.HasPrefix(message, "exception") {
+			t.Errorf("console: %s", message)
+		}
+	}
 }
 
 // serve is the platform: the service, with what goes wrong in front of it.
@@ -205,11 +227,7 @@ func TestFormInBrowser(t *testing.T) {
 			w := newWebsite(t)
 			p := chromium.Page(t)
 			test(t, w, p)
-			for _, message := range p.Console() {
-				if strings.Contains(message, "Content Security Policy") || strings.HasPrefix(message, "exception") {
-					t.Errorf("console: %s", message)
-				}
-			}
+			clean(t, p)
 		})
 	}
 }

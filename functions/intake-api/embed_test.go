@@ -52,6 +52,9 @@ func TestScripts(t *testing.T) {
 	if rec := get("/embed/form.js", `"another"`); rec.Code != http.StatusOK {
 		t.Errorf("changed: %d", rec.Code)
 	}
+	if rec := get("/embed/chat.js", ""); rec.Code != http.StatusOK || rec.Header().Get("ETag") == tag {
+		t.Errorf("the other script: %d, tag %s", rec.Code, rec.Header().Get("ETag"))
+	}
 	for _, path := range []string{"/embed/", "/embed/none.js", "/embed/..%2fmain.go"} {
 		if rec := get(path, ""); rec.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, rec.Code)

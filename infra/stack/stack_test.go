@@ -567,6 +567,7 @@ func TestGatewayDocument(t *testing.T) {
 		"POST /api/v1/bookings":                 {webhook, webhook, "APPEND_PATH_TO_ADDRESS"},
 		"POST /api/v1/forms":                    {intake, intake, "APPEND_PATH_TO_ADDRESS"},
 		"OPTIONS /api/v1/forms":                 {intake, intake, "APPEND_PATH_TO_ADDRESS"},
+		"GET /embed/chat.js":                    {intake, intake, "APPEND_PATH_TO_ADDRESS"},
 		"GET /embed/form.js":                    {intake, intake, "APPEND_PATH_TO_ADDRESS"},
 		"GET /healthz":                          {intake + "/health", intake, "CONSTANT_ADDRESS"},
 	}, got); diff != "" {
