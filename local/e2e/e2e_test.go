@@ -86,6 +86,7 @@ func TestPlatform(t *testing.T) {
 		{"up again changes nothing", p.upAgain},
 		{"webhooks are accepted once and only if signed", p.webhooks},
 		{"forms", p.forms},
+		{"a customer's browser on the sample website", p.website},
 		{"text messages of one conversation are one request", p.texts},
 		{"an edited function changes one service", p.editFunction},
 		{"a tenant added to config is served", p.addTenant},
