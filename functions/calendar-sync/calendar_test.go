@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
@@ -377,4 +379,67 @@ func TestLog(t *testing.T) {
 	w.connect()
 	w.clock(one)
 	log.Golden()
+}
+
+// TestWhateverHappens: changes, lost and doubled notifications, expired tokens,
+// failures between pages and runs of the clock in any order end with bookings
+// that say what the calendar says.
+func TestWhateverHappens(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			w := newWorld(t)
+			w.google.PageSize = 1 + random.IntN(3)
+			ids := []string{"a", "b", "c", "d"}
+			task := func() {
+				w.post(topology.Calendars.Path(), store.CalendarKey{TenantID: storetest.Acme, CalendarID: calendarID}, http.StatusOK)
+			}
+			clock := func() { w.post(topology.CalendarsPath, topology.CalendarsRun{Address: w.address}, http.StatusOK) }
+			for range 60 {
+				id := ids[random.IntN(len(ids))]
+				switch random.IntN(10) {
+				case 0, 1, 2:
+					w.put(id, 1+random.IntN(20), robin)
+				case 3:
+					_ = w.google.Cancel(calendarID, id) // it may not be there
+					w.wait(time.Millisecond)
+				case 4:
+					w.google.Lose = !w.google.Lose
+				case 5:
+					w.google.Expire(calendarID)
+				case 6:
+					w.broken.Store(int64(random.IntN(4)) - 1)
+				case 7, 8:
+					task()
+				case 9:
+					w.wait(time.Duration(random.IntN(60)) * time.Minute)
+					clock()
+				}
+			}
+			w.broken.Store(-1)
+			for range 2 {
+				w.wait(quiet)
+				clock()
+			}
+			for _, id := range ids {
+				event := w.google.Event(calendarID, id)
+				request, status, _ := w.booking(id)
+				switch {
+				case event == nil || event.Status == "cancelled":
+					if request != nil && status != booking.Cancelled {
+						t.Errorf("%s is %s, and not in the calendar", id, status)
+					}
+				case request == nil || status == booking.Cancelled:
+					t.Errorf("%s is in the calendar and is %q", id, status)
+				default:
+					var said struct {
+						StartsAt string `json:"starts_at"`
+					}
+					if err := json.Unmarshal(request.Payload, &said); err != nil || said.StartsAt != event.Start.DateTime {
+						t.Errorf("%s is at %s, and in the calendar at %s: %v", id, said.StartsAt, event.Start.DateTime, err)
+					}
+				}
+			}
+		})
+	}
 }

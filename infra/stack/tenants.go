@@ -69,6 +69,11 @@ func (c *Config) validateTenants(errs *problems) {
 		if err := tenant.ValidateCalendars(t.Calendars, isOffice, path+".calendars"); err != nil {
 			errs.addAll(err)
 		}
+		// https://docs.cloud.google.com/vpc-service-controls/docs/restricted-vip-services
+		// (2026-11-26) lists what can be reached, and no API of Workspace.
+		if len(t.Calendars) > 0 && c.Network.Range != "" && c.Network.GoogleAPIs == googleRestricted {
+			errs.add(path+".calendars", "cannot be read with network.googleApis: %s, which leads to no Calendar API", googleRestricted)
+		}
 		if s := t.Secrets.Integrations; s != nil {
 			for _, err := range s.Check(path + ".secrets.integrations") {
 				errs.addAll(err)
