@@ -39,8 +39,8 @@ func (w *worker) record(ctx context.Context, handle *store.Tenant, c *store.Cale
 		slog.DebugContext(ctx, "an event of a calendar is no booking", slog.String("why", why))
 		return false, nil
 	}
-	requestID, heard := booking.Heard(event)
-	if _, err := pipeline.RecordEvent(ctx, w.db, w.enqueuer, handle.ID(), requestID, store.ModeBooking, heard, booking.FoldRequest(handle.ID())); err != nil {
+	requestID, heard := booking.Heard(store.SourceCalendar, event)
+	if _, err := pipeline.RecordEvent(ctx, w.db, w.enqueuer, handle.ID(), requestID, store.ModeBooking, heard, booking.FoldRequest(store.SourceCalendar, handle.ID())); err != nil {
 		return false, fmt.Errorf("record: %w", err)
 	}
 	return true, nil
@@ -49,7 +49,7 @@ func (w *worker) record(ctx context.Context, handle *store.Tenant, c *store.Cale
 // known returns the last event that is known of a booking, in the order in which
 // they are folded, or nil.
 func (w *worker) known(ctx context.Context, handle *store.Tenant, bookingID string) (*booking.Event, error) {
-	events, err := handle.Events(ctx, store.RequestID(handle.ID(), store.SourceBooking, bookingID))
+	events, err := handle.Events(ctx, store.RequestID(handle.ID(), store.SourceCalendar, bookingID))
 	if err != nil || len(events) == 0 {
 		return nil, err
 	}

@@ -176,7 +176,7 @@ func (w *world) put(id string, days int, more string) {
 func (w *world) booking(id string) (*store.Request, booking.Status, int) {
 	w.t.Helper()
 	h := w.db.Tenant(storetest.Acme)
-	requestID := store.RequestID(storetest.Acme, store.SourceBooking, calendar.BookingID(calendarID, id))
+	requestID := store.RequestID(storetest.Acme, store.SourceCalendar, calendar.BookingID(calendarID, id))
 	events, err := h.Events(w.t.Context(), requestID)
 	if err != nil {
 		w.t.Fatal(err)

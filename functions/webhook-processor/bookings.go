@@ -34,8 +34,8 @@ func (h *handler) booking(w http.ResponseWriter, r *http.Request) error {
 	if err := h.proveBooking(ctx, r.Header, body, event); err != nil {
 		return err
 	}
-	requestID, heard := booking.Heard(event)
-	return pipeline.Record(ctx, w, h.db, h.enqueuer, event.TenantID, requestID, store.ModeBooking, heard, booking.FoldRequest(event.TenantID))
+	requestID, heard := booking.Heard(store.SourceBooking, event)
+	return pipeline.Record(ctx, w, h.db, h.enqueuer, event.TenantID, requestID, store.ModeBooking, heard, booking.FoldRequest(store.SourceBooking, event.TenantID))
 }
 
 // proveBooking returns nil once the signature proves that the event is of the

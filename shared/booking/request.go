@@ -9,22 +9,23 @@ import (
 )
 
 // Heard returns the request that the event's booking is and the event as it is
-// kept. Events that say the same are one.
-func Heard(e *Event) (requestID string, event store.Event) {
-	return store.RequestID(e.TenantID, store.SourceBooking, e.BookingID), store.Event{
-		ID:         store.EventID(e.TenantID, store.SourceBooking, e.BookingID, string(e.Body)),
+// kept. Events that say the same are one. Bookings of two sources, constants of
+// package store, are two, whatever their ids.
+func Heard(source string, e *Event) (requestID string, event store.Event) {
+	return store.RequestID(e.TenantID, source, e.BookingID), store.Event{
+		ID:         store.EventID(e.TenantID, source, e.BookingID, string(e.Body)),
 		Type:       string(e.Status),
-		Source:     store.SourceBooking,
+		Source:     source,
 		Payload:    e.Body,
 		OccurredAt: e.UpdatedAt,
 	}
 }
 
-// FoldRequest folds a tenant's booking into its request. It has a booking analysed
+// FoldRequest folds a tenant's booking of a source into its request. It has a booking analysed
 // when it is new and whenever what it says changes. A cancellation is analysed
 // too, so that a booking ends the same whatever the order in which its events
 // came; its decision is that nothing follows from it.
-func FoldRequest(tenantID string) store.Fold {
+func FoldRequest(source, tenantID string) store.Fold {
 	return func(current *store.Request, events []store.Event) (store.Revision, error) {
 		parsed := make([]Event, len(events))
 		for i, e := range events {
@@ -41,7 +42,7 @@ func FoldRequest(tenantID string) store.Fold {
 		revision := store.Revision{Begin: topology.AIAnalysis, Request: store.Request{
 			TenantID:          tenantID,
 			OfficeID:          b.OfficeID,
-			Source:            store.SourceBooking,
+			Source:            source,
 			CommunicationMode: store.ModeBooking,
 			CustomerName:      b.Customer.Name,
 			CustomerPhone:     b.Customer.Phone,

@@ -1,6 +1,7 @@
 // Package booking reads what calendars and booking pages send of visits that
 // customers have booked: one signed webhook for whatever system there is. Its
-// contract is docs/channels.md, "Bookings".
+// contract is docs/channels.md, "Bookings". Package calendar makes the same
+// events of those in Google Calendars.
 package booking
 
 import (

@@ -64,7 +64,7 @@ type origin struct {
 // two calendars is two bookings, because one of them may be cancelled.
 func BookingID(calendarID, eventID string) string {
 	sum := sha256.Sum256([]byte(calendarID + "\x00" + eventID))
-	return "google-calendar-" + hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
 }
 
 // Booking returns the booking's event that a calendar's event is, or nil where

@@ -25,6 +25,7 @@ const (
 	SourceCallRail = "callrail_webhook"
 	SourceForm     = "website_form"
 	SourceBooking  = "booking_webhook"
+	SourceCalendar = "google_calendar"
 	SourceChat     = "website_chat"
 )
 

@@ -35,7 +35,7 @@ func (a *app) calendarBooking(ctx context.Context, client *daemonapi.Client, b s
 		return fmt.Errorf("%s has no calendar (tenants.%s.calendars)", b.TenantID, b.TenantID)
 	}
 	id := calendars[0]
-	requestID := store.RequestID(b.TenantID, store.SourceBooking, calendar.BookingID(id, b.ID))
+	requestID := store.RequestID(b.TenantID, store.SourceCalendar, calendar.BookingID(id, b.ID))
 	before, err := db.Events(ctx, b.TenantID, requestID)
 	if err != nil {
 		return err
