@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"ingestion.internal/shared/assistant"
 	"ingestion.internal/shared/chat"
 	"ingestion.internal/shared/logging"
 	"ingestion.internal/shared/store"
@@ -127,8 +129,74 @@ func (h *handler) make(ctx context.Context, v *visit, number int64, claim string
 	a.finish(kept, nil)
 }
 
-// compose says the answer, piece by piece, and returns by whom it is.
-func (h *handler) compose(_ context.Context, v *visit, _ int64, say func(string)) string {
-	say(v.lets.Acknowledgement)
+// fallback is said where the assistant cannot answer, or not to the end.
+const fallback = "I cannot answer that just now. We have your message, and a colleague will get back to you."
+
+// compose says the answer, piece by piece, and returns by whom it is. Whatever
+// becomes of the assistant, something is said.
+func (h *handler) compose(ctx context.Context, v *visit, number int64, say func(string)) string {
+	if !v.lets.Assistant {
+		say(v.lets.Acknowledgement)
+		return chat.Notice
+	}
+	before, err := h.before(ctx, v, number)
+	if err != nil {
+		slog.WarnContext(ctx, "the conversation cannot be read for its answer", slog.Any("error", err))
+		say(fallback)
+		return chat.Notice
+	}
+	var conversation []assistant.Turn
+	answers := 0
+	for _, m := range before {
+		conversation = append(conversation, assistant.Turn{From: "visitor", Text: m.Text})
+		if m.Number == number {
+			break
+		}
+		if m.Answer != nil {
+			conversation = append(conversation, assistant.Turn{From: "assistant", Text: m.Answer.Text})
+			if m.Answer.By == chat.Assistant {
+				answers++
+			}
+		}
+	}
+	if answers >= v.lets.MaxAnswers {
+		say(v.lets.Acknowledgement)
+		return chat.Notice
+	}
+	spoken := false
+	err = h.assistant.Answer(ctx, v.lets.Facts, conversation, func(piece string) {
+		spoken = true
+		say(piece)
+	})
+	switch {
+	case err == nil:
+		return chat.Assistant
+	case spoken:
+		say(" " + fallback)
+		return chat.Assistant
+	}
+	say(fallback)
 	return chat.Notice
+}
+
+// before returns the conversation through the message, once those before it
+// have their answers or nobody is making one any more.
+func (h *handler) before(ctx context.Context, v *visit, number int64) ([]store.ChatMessage, error) {
+	for {
+		all, err := v.tenant.ChatMessages(ctx, v.session.SessionID, 0)
+		if err != nil {
+			return nil, err
+		}
+		waits := slices.ContainsFunc(all, func(m store.ChatMessage) bool {
+			return m.Number < number && m.Answer == nil && time.Now().Before(m.AnsweringUntil)
+		})
+		if !waits {
+			return all, nil
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return all, nil // better an answer that knows less than none
+		}
+	}
 }

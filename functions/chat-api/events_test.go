@@ -23,7 +23,6 @@ func names(events []event) []string {
 func TestEvents(t *testing.T) {
 	f := newFixture(t, chatting(func(c *intake.Config) { c.Chat.Streams = true }))
 	g := f.open(`{"tenant_id":"acme"}`)
-	const asks = "text/event-stream"
 	first := g.say(`{"number":1,"text":"x"}`, "Accept", asks)
 	if first.status != http.StatusOK || first.header.Get("Content-Type") != asks || first.header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("status %d, %v", first.status, first.header)

@@ -41,7 +41,15 @@ type fixture struct {
 
 func newFixture(t *testing.T, lets intake.Config) *fixture {
 	t.Helper()
+	return newFixtureWith(t, lets, nil)
+}
+
+// newFixtureWith is newFixture with a model behind the assistant.
+func newFixtureWith(t *testing.T, lets intake.Config, model http.HandlerFunc) *fixture {
+	t.Helper()
 	wirefake.Credentials(t)
+	gemini := httptest.NewServer(model)
+	t.Cleanup(gemini.Close)
 	google := wirefake.New(t, nil)
 	db, storeConfig := storetest.OpenConfig(t)
 	declared := storetest.Manifest().Tenants[0]
@@ -51,10 +59,11 @@ func newFixture(t *testing.T, lets intake.Config) *fixture {
 	}
 	s := service.New(service.Config{MaxBodyBytes: 16 << 10}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err := setup(t.Context(), config{
-		Config:     service.Config{MaxBodyBytes: 16 << 10},
-		Store:      storeConfig,
-		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
+		Config:        service.Config{MaxBodyBytes: 16 << 10},
+		Store:         storeConfig,
+		Tasks:         pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
+		AIAnalysis:    pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
+		VertexProject: "p", VertexLocation: "us-central1", VertexEndpoint: gemini.URL, Model: "gemini-3.5-flash-lite", Stall: time.Second,
 	}, s); err != nil {
 		t.Fatal(err)
 	}

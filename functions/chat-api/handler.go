@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"ingestion.internal/shared/assistant"
 	"ingestion.internal/shared/chat"
 	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/logging"
@@ -43,6 +44,14 @@ type handler struct {
 	enqueuer *pipeline.Enqueuer
 	guard    *publicapi.Guard
 	running  *hub
+
+	assistant speaker
+}
+
+// speaker answers the last turn of a conversation from the facts, sentence by
+// sentence. An error says why there are not more of them.
+type speaker interface {
+	Answer(ctx context.Context, facts []string, conversation []assistant.Turn, say func(string)) error
 }
 
 func (h *handler) mount(r chi.Router) {

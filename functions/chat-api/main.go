@@ -8,7 +8,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"time"
 
+	"ingestion.internal/shared/analysis"
+	"ingestion.internal/shared/assistant"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/publicapi"
 	"ingestion.internal/shared/service"
@@ -22,6 +27,22 @@ type config struct {
 	Tasks      pipeline.TasksConfig
 	AIAnalysis pipeline.AIAnalysisTarget
 	Public     publicapi.Config
+
+	VertexProject  string `env:"VERTEX_AI_PROJECT,required,notEmpty"`
+	VertexLocation string `env:"VERTEX_AI_LOCATION,required,notEmpty"`
+	VertexEndpoint string `env:"VERTEX_AI_ENDPOINT"`
+	Model          string `env:"GEMINI_MODEL,required,notEmpty"`
+	// Stall is how long the model may say nothing before a fixed sentence goes
+	// out in its place.
+	Stall time.Duration `env:"CHAT_STALL" envDefault:"8s"`
+}
+
+// Validate reports every value out of range.
+func (c config) Validate() error {
+	if c.Stall <= 0 || c.Stall >= answerTimeout {
+		return fmt.Errorf("CHAT_STALL must be positive and below %s", answerTimeout)
+	}
+	return nil
 }
 
 func main() { service.Main(topology.ChatAPI, setup) }
@@ -35,11 +56,20 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
+	client, err := analysis.NewClient(ctx, analysis.Config{Project: cfg.VertexProject, Location: cfg.VertexLocation, Endpoint: cfg.VertexEndpoint})
+	if err != nil {
+		return err
+	}
+	speaker, err := assistant.New(client, assistant.Config{Model: cfg.Model, Stall: cfg.Stall}, slog.Default())
+	if err != nil {
+		return err
+	}
 	h := &handler{
-		db:       db,
-		enqueuer: enqueuer,
-		guard:    publicapi.NewGuard(cfg.Public, nil),
-		running:  newHub(),
+		assistant: speaker,
+		db:        db,
+		enqueuer:  enqueuer,
+		guard:     publicapi.NewGuard(cfg.Public, nil),
+		running:   newHub(),
 	}
 	h.mount(s.Router)
 	return nil

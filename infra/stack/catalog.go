@@ -78,10 +78,12 @@ var catalog = []workload{
 		// Most of the time it waits for the model, with a connection open.
 		size: Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(60)},
 		// API Gateway holds an answer back until it is whole.
-		direct:     true,
-		enqueues:   topology.StageQueues(topology.AIAnalysis),
-		env:        []func(*program) env{tenantEnv, chatEnv},
-		googleOnly: true,
+		direct:       true,
+		enqueues:     topology.StageQueues(topology.AIAnalysis),
+		projectRoles: []string{"roles/aiplatform.user"},
+		apis:         []string{apiVertex},
+		env:          []func(*program) env{tenantEnv, chatEnv, geminiEnv},
+		googleOnly:   true,
 	},
 	{
 		name: topology.AudioProcessor,

@@ -99,6 +99,9 @@ const (
 	// AnalysisFallback: a tenant's model is not available, the stack's is used:
 	// model (the tenant's), fallback (the stack's).
 	AnalysisFallback = "analysis.model_fallback"
+	// The chat's assistant: model, tokens, cost, seconds.
+	ChatAnswered = "chat.answered"
+	ChatFailed   = "chat.failed" // a fixed sentence was said instead
 )
 
 // Events of a decision's effects. All have provider, and a cause unless it went

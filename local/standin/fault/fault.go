@@ -1,5 +1,5 @@
 // Package fault makes a stand-in misbehave on purpose: answer with an error,
-// keep its caller waiting, refuse by rate, or answer with nonsense, for the
+// keep its caller waiting, before its answer or in the middle of it, refuse by rate, or answer with nonsense, for the
 // next N requests or until it is told to stop. It is set from Go or over a
 // small JSON API, and takes effect in a middleware before the stand-in sees
 // the request.
@@ -27,11 +27,14 @@ const (
 	Fail      Mode = "fail"       // answer with Fault.Status
 	RateLimit Mode = "rate-limit" // answer 429
 	Stall     Mode = "stall"      // do not answer until cleared, Fault.For has passed or the caller left
-	Nonsense  Mode = "nonsense"   // answer 200 with a body that is nothing the caller asked for
+	// StallMidway begins an answer and then says no more, as Stall. What is
+	// written at once, and not bit by bit, is not touched.
+	StallMidway Mode = "stall-midway"
+	Nonsense    Mode = "nonsense" // answer 200 with a body that is nothing the caller asked for
 )
 
 // Modes lists every mode.
-var Modes = []Mode{Fail, RateLimit, Stall, Nonsense}
+var Modes = []Mode{Fail, RateLimit, Stall, StallMidway, Nonsense}
 
 // Fault is one way of going wrong, and how often.
 type Fault struct {
@@ -58,7 +61,7 @@ func (f Fault) validate() error {
 	if f.Status != 0 && (f.Mode != Fail || f.Status < 400 || f.Status > 599) {
 		return fmt.Errorf("status %d: only mode fail takes one, between 400 and 599", f.Status)
 	}
-	if f.For < 0 || f.For > 0 && f.Mode != Stall {
+	if f.For < 0 || f.For > 0 && f.Mode != Stall && f.Mode != StallMidway {
 		return fmt.Errorf("for %s: only mode stall takes a duration, and a positive one", f.For)
 	}
 	return nil
@@ -170,6 +173,8 @@ func (i *Injector) Middleware(next http.Handler) http.Handler {
 			}
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"colorless":["green","ideas"],"sleep":{"furiously":`)
+		case StallMidway:
+			next.ServeHTTP(&midway{ResponseWriter: w, wait: func() { hold(r, f.For, changed) }}, r)
 		case Stall:
 			// The server notices that a caller has left only once the body
 			// is read to its end.
@@ -178,22 +183,48 @@ func (i *Injector) Middleware(next http.Handler) http.Handler {
 				return
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			var timeout <-chan time.Time
-			if f.For > 0 {
-				timer := time.NewTimer(f.For)
-				defer timer.Stop()
-				timeout = timer.C
+			if hold(r, f.For, changed) {
+				next.ServeHTTP(w, r)
 			}
-			select {
-			case <-r.Context().Done():
-				return
-			case <-timeout:
-			case <-changed:
-			}
-			next.ServeHTTP(w, r)
 		}
 	})
 }
+
+// hold returns true when the time has passed or the fault is over, and false
+// when the caller has left.
+func hold(r *http.Request, length time.Duration, changed <-chan struct{}) bool {
+	var timeout <-chan time.Time
+	if length > 0 {
+		timer := time.NewTimer(length)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-r.Context().Done():
+		return false
+	case <-timeout:
+	case <-changed:
+	}
+	return true
+}
+
+// midway lets the first write through, and has the second wait.
+type midway struct {
+	http.ResponseWriter
+	wait   func()
+	writes int
+}
+
+// Write implements http.ResponseWriter.
+func (m *midway) Write(b []byte) (int, error) {
+	if m.writes++; m.writes == 2 {
+		m.wait()
+	}
+	return m.ResponseWriter.Write(b)
+}
+
+// Unwrap lets a http.ResponseController flush.
+func (m *midway) Unwrap() http.ResponseWriter { return m.ResponseWriter }
 
 // retryAfterSeconds is what a rate-limited caller is told to wait.
 const retryAfterSeconds = 1

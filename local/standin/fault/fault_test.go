@@ -183,7 +183,7 @@ func TestAPI(t *testing.T) {
 		{"PUT", `{"mode":"stall","for":"3s","count":2}`, answer{200, "", `{"mode":"stall","count":2,"for":"3s"}`}},
 		{"GET", "", answer{200, "", `{"mode":"stall","count":2,"for":"3s"}`}},
 		{"PUT", `{"mode":"fail","status":500}`, answer{200, "", `{"mode":"fail","status":500}`}},
-		{"PUT", `{"mode":"explode"}`, answer{400, "", `fault: mode "explode" is none of ["fail" "rate-limit" "stall" "nonsense"]`}},
+		{"PUT", `{"mode":"explode"}`, answer{400, "", `fault: mode "explode" is none of ["fail" "rate-limit" "stall" "stall-midway" "nonsense"]`}},
 		{"PUT", `{"mode":"fail","status":200}`, answer{400, "", "fault: status 200: only mode fail takes one, between 400 and 599"}},
 		{"PUT", `{"mode":"fail","for":"1s"}`, answer{400, "", "fault: for 1s: only mode stall takes a duration, and a positive one"}},
 		{"PUT", `{"mode":"fail","count":-1}`, answer{400, "", "fault: count -1 is negative"}},

@@ -1,5 +1,5 @@
-// Package vertexai is a small Gemini on Vertex AI: generateContent, on its
-// REST protocol. It has no language model. It reads the data of the request by
+// Package vertexai is a small Gemini on Vertex AI: generateContent and
+// streamGenerateContent, on its REST protocol. It has no language model. It reads the data of the request by
 // written rules (see analyse) and answers with JSON for the response schema
 // that the request brings, so that what comes out depends on what went in and
 // is the same every time.
@@ -7,7 +7,11 @@
 // Served paths (v1 and v1beta1):
 //
 //	POST /V/projects/P/locations/L/publishers/google/models/M:generateContent
+//	POST /V/projects/P/locations/L/publishers/google/models/M:streamGenerateContent?alt=sse
 //	GET, PUT, DELETE /faults                       see package fault
+//
+// A conversation of a chat, {"facts": [...], "conversation": [...]}, is answered
+// in words, see reply.
 //
 // A fault of mode nonsense is the model's: a well-formed answer whose text is
 // not what the schema asks for.
@@ -47,6 +51,7 @@ type Config struct {
 	IAM      cloud.IAM
 	Models   []string         // nil is DefaultModels
 	Window   int              // tokens that a model takes; 0 is DefaultWindow
+	Pace     time.Duration    // between two events of a stream; 0 is DefaultPace
 	Now      func() time.Time // nil is time.Now
 }
 
@@ -57,6 +62,7 @@ type Server struct {
 	guard   gapi.Guard
 	models  []string
 	window  int
+	pace    time.Duration
 	now     func() time.Time
 	handler http.Handler
 }
@@ -64,6 +70,9 @@ type Server struct {
 // New returns a server.
 func New(cfg Config) *Server {
 	s := &Server{guard: gapi.Guard{Identity: cfg.Identity, IAM: cfg.IAM}, models: cfg.Models, window: cfg.Window, now: cfg.Now}
+	if s.pace = cfg.Pace; s.pace == 0 {
+		s.pace = DefaultPace
+	}
 	if s.window == 0 {
 		s.window = DefaultWindow
 	}
@@ -86,7 +95,7 @@ func New(cfg Config) *Server {
 // ServeHTTP serves the API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-var modelPath = regexp.MustCompile(`^/v1(?:beta1)?/(projects/[^/]+/locations/[^/]+)/publishers/google/models/([^/:]+):generateContent$`)
+var modelPath = regexp.MustCompile(`^/v1(?:beta1)?/(projects/[^/]+/locations/[^/]+)/publishers/google/models/([^/:]+):(generateContent|streamGenerateContent)$`)
 
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	m := modelPath.FindStringSubmatch(r.URL.Path)
@@ -94,12 +103,17 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		gapi.WriteStatus(w, http.StatusNotFound, fmt.Sprintf("The requested URL %s was not found on this server.", r.URL.Path))
 		return
 	}
-	answer, err := s.generateContent(r, m[1], m[2])
-	if err != nil {
+	req, text, finish, err := s.generateContent(r, m[1], m[2])
+	switch {
+	case err != nil:
 		gapi.WriteError(w, err)
-		return
+	case m[3] == "streamGenerateContent" && r.URL.Query().Get("alt") == "sse":
+		s.stream(w, r, m[2], req, text, finish)
+	case m[3] == "streamGenerateContent": // without alt=sse: one JSON array
+		gapi.WriteJSON(w, http.StatusOK, []any{s.answer(m[2], text, req.tokens(), finish)})
+	default:
+		gapi.WriteJSON(w, http.StatusOK, s.answer(m[2], text, req.tokens(), finish))
 	}
-	gapi.WriteJSON(w, http.StatusOK, answer)
 }
 
 // request is the part of GenerateContentRequest that is understood.
@@ -135,38 +149,43 @@ func invalid(format string, args ...any) *gapi.Error {
 	return gapi.Errorf(http.StatusBadRequest, format, args...)
 }
 
-func (s *Server) generateContent(r *http.Request, parent, model string) (any, error) {
+// generateContent returns the request, the text that answers it and why the text
+// ends.
+func (s *Server) generateContent(r *http.Request, parent, model string) (*request, string, string, error) {
 	name := parent + "/publishers/google/models/" + model
 	if _, err := s.guard.Check(r, "aiplatform.endpoints.predict", cloud.Resource{
 		Service: "aiplatform.googleapis.com", Type: "aiplatform.googleapis.com/Endpoint", Name: name,
 	}); err != nil {
-		return nil, err
+		return nil, "", "", err
 	}
 	if !slices.Contains(s.models, model) {
-		return nil, gapi.Errorf(http.StatusNotFound, "Publisher Model `%s` was not found or your project does not have access to it. Please ensure you are using a valid model version.", name)
+		return nil, "", "", gapi.Errorf(http.StatusNotFound, "Publisher Model `%s` was not found or your project does not have access to it. Please ensure you are using a valid model version.", name)
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, invalid("the request body ended early: %v", err)
+		return nil, "", "", invalid("the request body ended early: %v", err)
 	}
 	if len(body) > maxBody {
-		return nil, invalid("Request payload size exceeds the limit: %d bytes.", maxBody)
+		return nil, "", "", invalid("Request payload size exceeds the limit: %d bytes.", maxBody)
 	}
 	var req request
 	if err := json.Unmarshal(body, &req); err != nil {
-		return nil, invalid("Invalid JSON payload received. %v", err)
+		return nil, "", "", invalid("Invalid JSON payload received. %v", err)
 	}
 	if err := req.validate(); err != nil {
-		return nil, err
+		return nil, "", "", err
 	}
 
 	if n := req.tokens(); n > s.window {
-		return nil, invalid("The input token count (%d) exceeds the maximum number of tokens allowed (%d).", n, s.window)
+		return nil, "", "", invalid("The input token count (%d) exceeds the maximum number of tokens allowed (%d).", n, s.window)
 	}
 
 	lead := analyse(readDocument(req.data()))
 	config := req.GenerationConfig
 	text := lead.Summary
+	if c, ok := readChat(req.data()); ok {
+		text = c.reply()
+	}
 	if config.ResponseMIMEType == "application/json" {
 		wanted := config.ResponseSchema
 		if wanted == nil {
@@ -178,7 +197,7 @@ func (s *Server) generateContent(r *http.Request, parent, model string) (any, er
 		}
 		out, err := json.Marshal(value)
 		if err != nil {
-			return nil, fmt.Errorf("marshal the answer: %w", err)
+			return nil, "", "", fmt.Errorf("marshal the answer: %w", err)
 		}
 		text = string(out)
 	}
@@ -187,7 +206,7 @@ func (s *Server) generateContent(r *http.Request, parent, model string) (any, er
 		text, finish = text[:min(len(text), limit*bytesPerToken)], finishMaxTokens
 		text = strings.ToValidUTF8(text, "")
 	}
-	return s.answer(model, text, req.tokens(), finish), nil
+	return &req, text, finish, nil
 }
 
 func (req *request) validate() error {
@@ -281,11 +300,12 @@ const (
 // answer is a GenerateContentResponse with one candidate.
 func (s *Server) answer(model, text string, promptTokens int, finish string) any {
 	n := tokens(text)
+	candidate := map[string]any{"content": content{Role: "model", Parts: []part{{Text: text}}}}
+	if finish != "" { // more follows
+		candidate["finishReason"] = finish
+	}
 	return map[string]any{
-		"candidates": []any{map[string]any{
-			"content":      content{Role: "model", Parts: []part{{Text: text}}},
-			"finishReason": finish,
-		}},
+		"candidates": []any{candidate},
 		"usageMetadata": map[string]any{
 			"promptTokenCount":     promptTokens,
 			"candidatesTokenCount": n,
