@@ -236,7 +236,7 @@ var (
 	currency = set(`dollar dollars buck bucks usd cad eur euro euros gbp pound pounds cent cents quid grand k peso pesos mxn dólar dólares
 		dolar dolares bitcoin btc`)
 	ofPrice = set(`price prices priced pricing cost costs costing fee fees charge charges charged pay paid worth budget quote quoted estimate
-		amount total rate rates figure cheap cheaper expensive precio precios cuesta cuestan cueste costo coste costará vale tarifa cuánto
+		amount total rate rates figure cheap cheaper expensive precio precios cuesta cuestan cueste costo coste costará vale tarifa cuanto
 		presupuesto much`)
 	ofGift = set(`free discount discounts discounted gratis complimentary refund refunds refundable coupon coupons percent cheap cheaper cheapest
 		bargain deal deals gift gratuito gratuita descuento descuentos rebaja off`)

@@ -20,10 +20,10 @@ type speech struct {
 	say    func(string)
 
 	buffer  string
-	before  string // the sentence before, as it came from the model
-	last    string // what was said last
-	said    int    // characters
-	held    int    // sentences that were not said
+	before  string          // the sentence before, as it came from the model
+	heard   map[string]bool // what was said: nothing is said twice
+	said    int             // characters
+	held    int             // sentences that were not said
 	started bool
 }
 
@@ -63,10 +63,13 @@ func (s *speech) let(sentence string) {
 		s.held++
 		text = Instead[verdict]
 	}
-	if text == s.last {
+	if s.heard[text] {
 		return
 	}
-	s.last = text
+	if s.heard == nil {
+		s.heard = map[string]bool{}
+	}
+	s.heard[text] = true
 	if s.started {
 		text = " " + text
 	}

@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	defer a.board.Close()
 	err = map[string]func(context.Context) error{
 		"up": a.up, "down": a.down, "status": a.status, "logs": a.logs,
-		"call": a.call, "form": a.form, "text": a.text, "booking": a.booking, "load": a.load, "env": a.env, "fault": a.fault,
+		"call": a.call, "form": a.form, "text": a.text, "booking": a.booking, "chat": a.chat, "load": a.load, "env": a.env, "fault": a.fault,
 		"preview": a.preview, "inventory": a.inventory, "eval": a.eval,
 		"request": a.request, "crm": a.crm, "inbox": a.inbox, "dry-run": a.dryRun, "template": a.template, "release": a.release,
 	}[cmd.Name](ctx)

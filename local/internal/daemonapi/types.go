@@ -86,14 +86,15 @@ type Fault struct {
 
 // Modes of a Fault.
 const (
-	ModeFail      = "fail"       // 503
-	ModeRateLimit = "rate-limit" // 429 with Retry-After
-	ModeStall     = "stall"      // no answer until the client gives up
-	ModeNonsense  = "nonsense"   // 200 with a body that is not what was asked for
+	ModeFail      = "fail"         // 503
+	ModeRateLimit = "rate-limit"   // 429 with Retry-After
+	ModeStall     = "stall"        // no answer until the client gives up
+	ModeMidway    = "stall-midway" // no more of an answer that streams, after its beginning
+	ModeNonsense  = "nonsense"     // 200 with a body that is not what was asked for
 )
 
 // Modes lists every mode of a Fault.
-var Modes = []string{ModeFail, ModeRateLimit, ModeStall, ModeNonsense}
+var Modes = []string{ModeFail, ModeRateLimit, ModeStall, ModeMidway, ModeNonsense}
 
 // Call is a phone call that the CallRail stand-in is to know: PUT /calls/{id}.
 // Its API then answers with these details and its recording carries the
