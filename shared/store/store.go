@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	vkit "cloud.google.com/go/spanner/apiv1"
 	"github.com/google/uuid"
+	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/api/option"
 
 	"ingestion.internal/shared/topology"
@@ -67,6 +69,7 @@ func OpenWith(ctx context.Context, cfg Config, clientOptions []option.ClientOpti
 		// The handlers' accounts may not write metrics.
 		DisableNativeMetrics: true,
 		DatabaseRole:         cfg.Role,
+		CallOptions:          &vkit.CallOptions{Rollback: []gax.CallOption{gax.WithTimeout(rollbackTimeout)}},
 	}, clientOptions...)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", cfg.Path(), err)
@@ -100,6 +103,13 @@ func (db *DB) Ping(ctx context.Context) error {
 	}
 	return nil
 }
+
+// rollbackTimeout bounds how long a transaction that failed holds up its caller.
+// The client rolls back whatever the caller's context says, and would try for 30
+// seconds: longer than anybody who waits for an answer. Spanner may itself abort
+// what was left alone for ten seconds.
+// https://cloud.google.com/spanner/docs/reference/rest/v1/TransactionOptions#idle-transactions
+const rollbackTimeout = 2 * time.Second
 
 // transact runs f in a read-write transaction, again if Spanner aborts it.
 func (db *DB) transact(ctx context.Context, f func(context.Context, *spanner.ReadWriteTransaction) error) error {
