@@ -63,7 +63,7 @@ func withFiles(t *testing.T, away bool) (*fixture, *fakestorage.Server) {
 	}, s); err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{t, db, s.Router}, objects
+	return &fixture{t, db, s.Router, google}, objects
 }
 
 // upload sends a form with files, by their names.

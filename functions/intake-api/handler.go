@@ -18,6 +18,7 @@ import (
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/publicapi"
+	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/tenant"
@@ -31,6 +32,8 @@ type handler struct {
 	db       *store.DB
 	enqueuer *pipeline.Enqueuer
 	guard    *publicapi.Guard
+	secrets  secrets.Accessor
+	now      func() time.Time
 
 	documents *documents
 	maxFields int64 // bytes of a form but for its files
@@ -76,6 +79,10 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	}
 	lets, err := h.tenant(ctx, raw.TenantID)
 	if err != nil {
+		return err
+	}
+	// Before the budgets: what is not proven must not use up those of the proven.
+	if lets, err = h.prove(ctx, r, body, raw.TenantID, lets); err != nil {
 		return err
 	}
 	if err := h.guard.Admit(w, r, raw.TenantID, lets); err != nil {

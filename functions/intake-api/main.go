@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/gcp"
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/publicapi"
+	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
@@ -22,6 +24,7 @@ type config struct {
 	Documents  pipeline.DocumentProcessingTarget
 	AIAnalysis pipeline.AIAnalysisTarget
 	Public     publicapi.Config
+	Secrets    secrets.Config
 
 	Bucket          string `env:"DOCUMENT_STORAGE_BUCKET,required,notEmpty"`
 	StorageEndpoint string `env:"STORAGE_ENDPOINT"`
@@ -55,6 +58,12 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	}
 	s.OnClose("storage", objects.Close)
 
+	secretClient, err := gcp.SecretManager(ctx, cfg.Secrets.Endpoint)
+	if err != nil {
+		return err
+	}
+	s.OnClose("secret manager", secretClient.Close)
+
 	h := &handler{
 		documents: &documents{
 			bucket: attachment.Bucket{Handle: objects.Bucket(cfg.Bucket), Name: cfg.Bucket}, limit: cfg.MaxAttachmentBytes,
@@ -64,6 +73,8 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		db:        db,
 		enqueuer:  enqueuer,
 		guard:     publicapi.NewGuard(cfg.Public, nil),
+		secrets:   secrets.NewManager(secretClient, cfg.Secrets),
+		now:       time.Now,
 	}
 	h.mount(s.Router)
 	return mountScripts(s.Router)

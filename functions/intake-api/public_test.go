@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/intake"
 	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
@@ -28,12 +30,13 @@ type fixture struct {
 	t      *testing.T
 	db     *store.DB
 	router http.Handler
+	google *wirefake.Server
 }
 
 func newFixture(t *testing.T, lets intake.Config) *fixture {
 	t.Helper()
 	wirefake.Credentials(t)
-	google := wirefake.New(t, nil)
+	google := wirefake.New(t, map[string]string{})
 	db, storeConfig := storetest.OpenConfig(t)
 	declared := storetest.Manifest().Tenants[0]
 	declared.Intake = lets
@@ -44,13 +47,14 @@ func newFixture(t *testing.T, lets intake.Config) *fixture {
 	if err := setup(t.Context(), config{
 		Config:     service.Config{MaxBodyBytes: 64 << 10},
 		Store:      storeConfig,
+		Secrets:    secrets.Config{Endpoint: google.URL, Project: "p", MaxAge: time.Minute},
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		Documents:  pipeline.DocumentProcessingTarget{Queue: queue, ServiceURL: "https://documents.example"},
 		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
 	}, s); err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{t, db, s.Router}
+	return &fixture{t, db, s.Router, google}
 }
 
 func (f *fixture) send(method, contentType, body string, headers ...string) *httptest.ResponseRecorder {

@@ -13,6 +13,7 @@ import (
 	"ingestion.internal/shared/problem"
 	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
@@ -60,7 +61,7 @@ func (h *handler) proveBooking(ctx context.Context, header http.Header, body []b
 		return problem.Wrap(problem.Unavailable, "", fmt.Errorf("key for bookings: %w", err))
 	}
 	keys := keyring.Keys(secret, keyring.Booking)
-	proof := booking.Verify(header.Get(booking.SignatureHeader), body, h.now(), keys...)
+	proof := signature.Verify(header.Get(booking.SignatureHeader), body, h.now(), keys...)
 	switch {
 	case unknown:
 		return errUnauthorized(fmt.Errorf("tenant %q: no such tenant", event.TenantID))

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ingestion.internal/shared/booking"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
 	"ingestion.internal/shared/topology"
@@ -35,7 +36,7 @@ func (f *fixture) book(body, key string, at time.Time) *httptest.ResponseRecorde
 	f.t.Helper()
 	req := httptest.NewRequestWithContext(f.t.Context(), http.MethodPost, "/api/v1/bookings", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(booking.SignatureHeader, booking.Sign([]byte(key), []byte(body), at))
+	req.Header.Set(booking.SignatureHeader, signature.Sign([]byte(key), []byte(body), at))
 	rec := httptest.NewRecorder()
 	f.router.ServeHTTP(rec, req)
 	return rec

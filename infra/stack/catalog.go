@@ -67,9 +67,11 @@ var catalog = []workload{
 		size:   Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(30)},
 		public: true,
 		// A form without files has nothing to read.
-		enqueues:   topology.StageQueues(topology.DocumentProcessing, topology.AIAnalysis),
-		env:        []func(*program) env{tenantEnv, formEnv},
-		googleOnly: true,
+		enqueues: topology.StageQueues(topology.DocumentProcessing, topology.AIAnalysis),
+		// The keys of tenants whose servers sign forms, and no other's.
+		secretPrefixes: []string{topology.FormKeyPrefix},
+		env:            []func(*program) env{tenantEnv, formEnv, secretEnv},
+		googleOnly:     true,
 		// To create, and neither to read nor to overwrite: it faces the world.
 		documentRoles: []string{"roles/storage.objectCreator"},
 	},

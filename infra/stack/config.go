@@ -231,8 +231,9 @@ type TenantSecrets struct {
 	CallRailSigningKey *secret `json:"callrailSigningKey"` // absent = the platform's webhook secret
 	CallRailAPIKey     *secret `json:"callrailApiKey"`
 	BookingKey         *secret `json:"bookingKey"` // signs bookings, beside CallRail's key in one secret; absent = the tenant takes none
+	FormKey            *secret `json:"formKey"`    // signs forms that the tenant's own server sends; absent = it signs none
 	// Integrations are the settings of the tenant's CRM and mail, one secret:
-	// with the keys above, a tenant costs six resources.
+	// with the keys of calls and bookings, a tenant costs six resources.
 	Integrations *integrations.Settings `json:"integrations"`
 }
 

@@ -112,6 +112,12 @@ func TestMistakes(t *testing.T) {
 		}), []string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be a secret string"}},
 		{"short key for bookings", tenant(func(b map[string]any) { b["secrets"].(map[string]any)["bookingKey"] = "0123456789 abcdef" }),
 			[]string{"ingestion:tenants.boost-marketing.secrets.bookingKey: must have at least 32 characters"}},
+		{"short key for forms", tenant(func(b map[string]any) { b["secrets"].(map[string]any)["formKey"] = "0123456789 abcdef" }),
+			[]string{"ingestion:tenants.boost-marketing.secrets.formKey: must have at least 32 characters"}},
+		{"signed forms without a key", tenant(func(b map[string]any) {
+			delete(b["secrets"].(map[string]any), "formKey")
+			b["intake"] = map[string]any{"signed": true}
+		}), []string{"ingestion:tenants.boost-marketing.intake.signed: needs secrets.formKey"}},
 		{"key of another purpose", tenant(func(b map[string]any) {
 			b["secrets"].(map[string]any)["callrailSigningKey"] = "k booking:k"
 		}), []string{"ingestion:tenants.boost-marketing.secrets.callrailSigningKey: must not hold"}},

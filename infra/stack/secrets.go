@@ -62,8 +62,8 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 		return err
 	}
 	// At most three secrets with a version each: a tenant costs six resources
-	// and its component. They are as many as they have readers, so that none
-	// of these can read another's.
+	// and its component, and two more if its server signs forms. They are as
+	// many as they have readers, so that none of these can read another's.
 	for _, s := range []struct {
 		id    string
 		value *secret
@@ -71,6 +71,7 @@ func (p *program) registerTenant(id string, t TenantConfig) error {
 		{topology.SigningKeySecret(id), t.Secrets.signingKeys()}, // webhook-processor
 		{topology.APIKeySecret(id), t.Secrets.CallRailAPIKey},    // audio-processor
 		{topology.IntegrationSecret(id), settings},               // dispatcher
+		{topology.FormKeySecret(id), t.Secrets.formKeys()},       // intake-api
 	} {
 		if s.value == nil {
 			continue
@@ -135,6 +136,14 @@ func (t TenantSecrets) signingKeys() *secret {
 		keys = t.CallRailSigningKey.value + "\n" + keys
 	}
 	return &secret{value: keys}
+}
+
+// formKeys is the secret of the keys for forms, nil where there is none.
+func (t TenantSecrets) formKeys() *secret {
+	if t.FormKey == nil {
+		return nil
+	}
+	return &secret{value: keyring.Label(t.FormKey.value, keyring.Form)}
 }
 
 // output gives the value to Pulumi, marked as secret.

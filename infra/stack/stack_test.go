@@ -353,6 +353,26 @@ func TestNewTenantTouchesItsOwnResourcesOnly(t *testing.T) {
 	}
 }
 
+// Keys for forms have a secret of their own, and only of tenants that have some.
+func TestFormKeysHaveTheirOwnSecret(t *testing.T) {
+	s := deployable(t, "local")
+	const key = "0123456789abcdef0123456789abcdef"
+	s.edit(t, "ingestion:tenants", func(tenants map[string]any) {
+		tenants["acme"] = map[string]any{"name": "Acme", "intake": map[string]any{"signed": true}, "secrets": map[string]any{"formKey": key + " " + key},
+			"offices": map[string]any{"main": map[string]any{"name": "Main"}}}
+		tenants["bolt"] = map[string]any{"name": "Bolt", "offices": map[string]any{"main": map[string]any{"name": "Main"}}}
+	})
+	got := map[string]string{}
+	for _, r := range mustRun(t, s).only("gcp:secretmanager/secretVersion:SecretVersion") {
+		if strings.HasSuffix(r.Name, "-acme") || strings.HasSuffix(r.Name, "-bolt") {
+			got[r.Name] = field(r, "secretData").(string)
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"form-signing-key-acme": "form:" + key + "\nform:" + key}, got); diff != "" {
+		t.Errorf("secrets (-want +got)\n%s", diff)
+	}
+}
+
 // A tenant's key for bookings shares the secret of CallRail's, and alone it is
 // no key of CallRail's.
 func TestBookingKeySharesTheSigningSecret(t *testing.T) {

@@ -61,7 +61,7 @@ func (c *Config) validateTenants(errs *problems) {
 			errs.add(path+".offices", "must have at least one office")
 		}
 		own, broken := c.checkWorkflow(workflow.Default(), t.Workflow, nil, path, errs)
-		checkSigningKeys(t.Secrets, path+".secrets", errs)
+		checkSigningKeys(t, path, errs)
 		if err := t.Intake.Validate(path + ".intake"); err != nil {
 			errs.addAll(err)
 		}
@@ -160,21 +160,30 @@ func checkIntegrations(s *integrations.Settings, w workflow.Config, path, office
 	}
 }
 
-// minBookingKey is how many characters a key for bookings must have: the partner
-// or the tenant makes it up, and 32 hex digits are 128 bits.
-const minBookingKey = 32
+// minPartnerKey is how many characters a key that a partner signs with must have:
+// the partner or the tenant makes it up, and 32 hex digits are 128 bits.
+const minPartnerKey = 32
 
-// checkSigningKeys checks the keys that share a secret.
-func checkSigningKeys(s TenantSecrets, path string, errs *problems) {
+// checkSigningKeys checks the keys by which calls, bookings and forms are signed.
+func checkSigningKeys(t TenantConfig, path string, errs *problems) {
+	s := t.Secrets
 	if k := s.CallRailSigningKey; k != nil && keyring.IsLabelled(k.value) {
-		errs.add(path+".callrailSigningKey", "must not hold a key of another purpose")
+		errs.add(path+".secrets.callrailSigningKey", "must not hold a key of another purpose")
 	}
-	if s.BookingKey == nil {
-		return
+	for _, partner := range []struct {
+		name string
+		key  *secret
+	}{{"bookingKey", s.BookingKey}, {"formKey", s.FormKey}} {
+		if partner.key == nil {
+			continue
+		}
+		keys := strings.Fields(partner.key.value)
+		if len(keys) == 0 || slices.ContainsFunc(keys, func(k string) bool { return len(k) < minPartnerKey }) {
+			errs.add(path+".secrets."+partner.name, "must have at least %d characters, as each of several keys between white space", minPartnerKey)
+		}
 	}
-	keys := strings.Fields(s.BookingKey.value)
-	if len(keys) == 0 || slices.ContainsFunc(keys, func(k string) bool { return len(k) < minBookingKey }) {
-		errs.add(path+".bookingKey", "must have at least %d characters, as each of several keys between white space", minBookingKey)
+	if t.Intake.Signed && s.FormKey == nil {
+		errs.add(path+".intake.signed", "needs secrets.formKey")
 	}
 }
 

@@ -16,7 +16,9 @@ import (
 
 	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/spannertest"
 	"ingestion.internal/shared/store/storetest"
 	"ingestion.internal/shared/tenant"
@@ -32,7 +34,8 @@ const (
 	page           = "https://www.acme.example"
 	tenantKey      = "a-key-that-is-used-by-this-test-only"
 	strangerKey    = "a-key-that-the-tenant-has-never-seen"
-	limited        = "limited" // another tenant, with a small budget
+	limited        = "limited"     // another tenant, with a small budget
+	signedOnly     = "signed-only" // and one whose forms must be signed
 	platformSecret = topology.WebhookSecret
 	bucket         = "documents"
 )
@@ -41,8 +44,13 @@ const (
 var signers = map[string]func(header http.Header, key string, body []byte){
 	"callrailWebhook": signCallRail,
 	"callrailEvent":   signCallRail,
+	"submitForm": func(header http.Header, key string, body []byte) {
+		if header.Get(form.SignatureHeader) != "" {
+			header.Set(form.SignatureHeader, signature.Sign([]byte(key), body, time.Now()))
+		}
+	},
 	"recordBooking": func(header http.Header, key string, body []byte) {
-		header.Set(booking.SignatureHeader, booking.Sign([]byte(key), body, time.Now()))
+		header.Set(booking.SignatureHeader, signature.Sign([]byte(key), body, time.Now()))
 	},
 	"notifyCalendar": func(header http.Header, key string, _ []byte) { header.Set("X-Goog-Channel-Token", key) },
 }
@@ -68,6 +76,8 @@ func manifest() []tenant.Tenant {
 		}, Calendars: []tenant.Calendar{{ID: calendarID}}},
 		{ID: limited, Name: "Limited", State: tenant.Active, Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: workflow.Default()}},
 			Intake: intake.Config{PerMinute: 1}},
+		{ID: signedOnly, Name: "Signed", State: tenant.Active, Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: workflow.Default()}},
+			Intake: intake.Config{Signed: true}},
 	}
 }
 
@@ -86,8 +96,9 @@ var rows = map[string][]struct {
 	"submitForm": {
 		{"no_address", body(`{"tenant_id":"acme-remodeling","email":"nobody"}`), http.StatusUnprocessableEntity},
 		{"key_used_before", body(`{"tenant_id":"acme-remodeling","message":"another form"}`), http.StatusUnprocessableEntity},
-		{"within_budget", form(limited), http.StatusAccepted},
-		{"over_budget", form(limited), http.StatusTooManyRequests},
+		{"not_signed", formOf(signedOnly), http.StatusUnauthorized},
+		{"within_budget", formOf(limited), http.StatusAccepted},
+		{"over_budget", formOf(limited), http.StatusTooManyRequests},
 	},
 }
 
@@ -96,7 +107,7 @@ func body(text string) func(*message) {
 	return func(m *message) { m.body = []byte(text) }
 }
 
-func form(tenantID string) func(*message) {
+func formOf(tenantID string) func(*message) {
 	return func(m *message) {
 		m.header.Del("Idempotency-Key")
 		m.body = fmt.Appendf(nil, `{"tenant_id":%q,"message":"a new roof"}`, tenantID)
@@ -174,7 +185,7 @@ func TestContract(t *testing.T) {
 
 	wirefake.Credentials(t) // after compiling: it takes the home away
 	keys := tenantKey + "\nbooking:" + tenantKey
-	google := wirefake.New(t, map[string]string{topology.SigningKeySecret(tenantID): keys, platformSecret: "a-key-of-the-platform"})
+	google := wirefake.New(t, map[string]string{topology.SigningKeySecret(tenantID): keys, topology.FormKeySecret(tenantID): "form:" + tenantKey, platformSecret: "a-key-of-the-platform"})
 	objects := objectStore(t, bucket)
 	db, config := storetest.OpenConfig(t)
 	for _, m := range manifest() {

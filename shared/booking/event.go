@@ -1,3 +1,7 @@
+// Package booking reads what calendars and booking pages send of visits that
+// customers have booked: one signed webhook for whatever system there is. Its
+// contract is docs/channels.md, "Bookings". Package calendar makes the same
+// events of those in Google Calendars.
 package booking
 
 import (
@@ -34,6 +38,9 @@ func (s Status) rank() int {
 	}
 	return 0
 }
+
+// SignatureHeader carries a booking's signature, see package signature.
+const SignatureHeader = "Booking-Signature"
 
 // Event is one thing that was heard of one booking.
 type Event struct {

@@ -25,6 +25,10 @@ import (
 	"ingestion.internal/shared/intake"
 )
 
+// SignatureHeader carries the signature of a form that a tenant's own server
+// sends, see package signature.
+const SignatureHeader = "Form-Signature"
+
 // Bounds of a form, in characters where they are of texts. They are those of
 // the columns; the message stays in the payload.
 const (

@@ -43,6 +43,9 @@ type Config struct {
 	PerAddress int `json:"perAddress,omitempty"`
 	// Chat is of the chat on the tenant's pages.
 	Chat Chat `json:"chat,omitzero"`
+	// Signed refuses forms that the tenant's own server has not signed. A
+	// signature that is there is looked at in any case.
+	Signed bool `json:"signed,omitempty"`
 }
 
 // Fields are what aliases may stand for.

@@ -1,6 +1,7 @@
 // Package keyring says how the signing keys of a tenant's partners share one
 // secret. Its value is a list of words between white space: "KEY" is CallRail's,
-// "booking:KEY" one by which bookings are signed. A key has one purpose, so that
+// "booking:KEY" one by which bookings are signed, and "form:KEY" one by which a
+// site's server signs forms. A key has one purpose, so that
 // who knows one partner's key can speak for no other; several of one purpose are
 // all good, which is how a key is changed. A secret for each purpose would cost
 // a tenant two more resources, and has the same reader.
@@ -19,10 +20,11 @@ type Purpose string
 const (
 	CallRail Purpose = ""
 	Booking  Purpose = "booking"
+	Form     Purpose = "form"
 )
 
 // labelled are the purposes that have a label.
-var labelled = []Purpose{Booking}
+var labelled = []Purpose{Booking, Form}
 
 // Keys returns the secret's keys of the purpose, the one to sign with first.
 func Keys(secret []byte, purpose Purpose) [][]byte {

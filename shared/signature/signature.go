@@ -1,8 +1,13 @@
-// Package booking reads what calendars and booking pages send of visits that
-// customers have booked: one signed webhook for whatever system there is. Its
-// contract is docs/channels.md, "Bookings". Package calendar makes the same
-// events of those in Google Calendars.
-package booking
+// Package signature is how partners of a tenant sign what they send. It is the
+// form of Stripe's, in a header that each channel names:
+//
+//	t=1767225600,v1=5257a869...
+//
+// t is when it was signed, in seconds since 1970, and v1 the hex HMAC-SHA256 of
+// t, a full stop and the body. There may be several v1, of several keys; other
+// names are not looked at. https://docs.stripe.com/webhooks#verify-manually
+// (2026-11-25)
+package signature
 
 import (
 	"crypto/hmac"
@@ -14,16 +19,6 @@ import (
 	"strings"
 	"time"
 )
-
-// SignatureHeader carries the signature, of the form of Stripe's:
-//
-//	t=1767225600,v1=5257a869...
-//
-// t is when it was signed, in seconds since 1970, and v1 the hex HMAC-SHA256 of
-// t, a full stop and the body. There may be several v1, of several keys; other
-// names are not looked at. https://docs.stripe.com/webhooks#verify-manually
-// (2026-11-25)
-const SignatureHeader = "Booking-Signature"
 
 // Tolerance is how far from now a signature's time may be.
 const Tolerance = 5 * time.Minute

@@ -136,6 +136,10 @@ const (
 	// IntegrationPrefix begins the secret of a tenant's settings of its CRM
 	// and its mail, see package integrations.
 	IntegrationPrefix = "tenant-integration-"
+	// FormKeyPrefix begins the secret of a tenant's keys for forms. It is not
+	// part of the signing keys' secret, because who reads it faces the world and
+	// must not be able to sign calls and bookings.
+	FormKeyPrefix = "form-signing-key-"
 )
 
 // WebhookSecret is the id of the platform's own CallRail webhook secret: the
@@ -145,6 +149,9 @@ const WebhookSecret = "callrail-webhook-secret"
 // SigningKeySecret returns the Secret Manager id of a tenant's CallRail
 // signing key.
 func SigningKeySecret(tenantID string) string { return SigningKeyPrefix + tenantID }
+
+// FormKeySecret returns the Secret Manager id of a tenant's keys for forms.
+func FormKeySecret(tenantID string) string { return FormKeyPrefix + tenantID }
 
 // APIKeySecret returns the Secret Manager id of a tenant's CallRail API key.
 func APIKeySecret(tenantID string) string { return APIKeyPrefix + tenantID }

@@ -9,6 +9,7 @@ import (
 	"ingestion.internal/local/internal/sample"
 	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/keyring"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/topology"
 )
 
@@ -41,15 +42,11 @@ func (a *app) booking(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	secret, err := client.Secret(ctx, topology.SigningKeySecret(b.TenantID))
+	key, err := partnerKey(ctx, client, topology.SigningKeySecret(b.TenantID), keyring.Booking)
 	if err != nil {
-		return fmt.Errorf("key for bookings of %s: %w", b.TenantID, err)
-	}
-	keys := keyring.Keys(secret, keyring.Booking)
-	if len(keys) == 0 {
-		return fmt.Errorf("%s has no key for bookings (set tenants.%s.secrets.bookingKey)", b.TenantID, b.TenantID)
+		return fmt.Errorf("%w (set tenants.%s.secrets.bookingKey)", err, b.TenantID)
 	}
 	story, err := a.send(ctx, db, status, b.TenantID, "/api/v1/bookings", body,
-		http.Header{booking.SignatureHeader: {booking.Sign(keys[0], body, now)}}, false)
+		http.Header{booking.SignatureHeader: {signature.Sign(key, body, now)}}, false)
 	return a.tell(ctx, story, err)
 }

@@ -20,6 +20,7 @@ import (
 	"ingestion.internal/local/standin/callrail"
 	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/keyring"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/topology"
 )
@@ -232,7 +233,7 @@ func (s loadSender) booking(n int) (load.Message, error) {
 	body, err := b.JSON()
 	return load.Message{
 		URL: s.gateway + "/api/v1/bookings", Body: body,
-		Header:    http.Header{"Content-Type": {"application/json"}, booking.SignatureHeader: {booking.Sign(s.bookingKey, body, b.At)}},
+		Header:    http.Header{"Content-Type": {"application/json"}, booking.SignatureHeader: {signature.Sign(s.bookingKey, body, b.At)}},
 		RequestID: store.RequestID(s.tenant, store.SourceBooking, s.id(n)),
 	}, err
 }

@@ -15,6 +15,7 @@ import (
 	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/callrail"
 	"ingestion.internal/shared/form"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/store"
 )
 
@@ -60,7 +61,7 @@ func TestLoadMessages(t *testing.T) {
 		"booking": func(m load.Message) (string, string, error) {
 			e, err := booking.Parse(m.Body)
 			if err == nil {
-				err = booking.Verify(m.Header.Get(booking.SignatureHeader), m.Body, time.Now(), s.bookingKey)
+				err = signature.Verify(m.Header.Get(booking.SignatureHeader), m.Body, time.Now(), s.bookingKey)
 			}
 			return store.SourceBooking, e.BookingID, err
 		},

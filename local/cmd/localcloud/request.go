@@ -20,7 +20,9 @@ import (
 	"ingestion.internal/local/internal/sample"
 	"ingestion.internal/local/standin/audio"
 	"ingestion.internal/local/standin/callrail"
+	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/keyring"
+	"ingestion.internal/shared/signature"
 	"ingestion.internal/shared/topology"
 )
 
@@ -97,18 +99,26 @@ func (a *app) form(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		signature, err := sign(ctx, client, a.opts.Tenant, office, body)
+		proof, err := sign(ctx, client, a.opts.Tenant, office, body)
 		if err != nil {
 			return err
 		}
-		story, err := a.send(ctx, db, status, a.opts.Tenant, "/api/v1/callrail/webhook/form-submission", body, signature, false)
+		story, err := a.send(ctx, db, status, a.opts.Tenant, "/api/v1/callrail/webhook/form-submission", body, proof, false)
 		return a.tell(ctx, story, err)
 	}
 	body, contentType, err := a.formBody(f)
 	if err != nil {
 		return err
 	}
-	story, err := a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, http.Header{"Content-Type": {contentType}}, false)
+	header := http.Header{"Content-Type": {contentType}}
+	if a.opts.Signed {
+		key, err := partnerKey(ctx, client, topology.FormKeySecret(f.TenantID), keyring.Form)
+		if err != nil {
+			return fmt.Errorf("%w (set tenants.%s.secrets.formKey)", err, f.TenantID)
+		}
+		header.Set(form.SignatureHeader, signature.Sign(key, body, time.Now()))
+	}
+	story, err := a.send(ctx, db, status, a.opts.Tenant, "/api/v1/forms", body, header, false)
 	return a.tell(ctx, story, err)
 }
 
@@ -188,6 +198,19 @@ func sign(ctx context.Context, client *daemonapi.Client, tenantID string, office
 		return nil, fmt.Errorf("%s has no key of CallRail's", tenantID)
 	}
 	return http.Header{callrail.SignatureHeader: {callrail.Sign(string(keys[0]), body)}}, nil
+}
+
+// partnerKey returns the key of the purpose to sign with, of those in a secret.
+func partnerKey(ctx context.Context, client *daemonapi.Client, secretID string, purpose keyring.Purpose) ([]byte, error) {
+	secret, err := client.Secret(ctx, secretID)
+	if err != nil {
+		return nil, err
+	}
+	keys := keyring.Keys(secret, purpose)
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("secret %s has no key for a %s", secretID, purpose)
+	}
+	return keys[0], nil
 }
 
 // tell prints the story and its outcome, also of a request that failed.

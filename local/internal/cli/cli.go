@@ -52,6 +52,7 @@ type Options struct {
 	Files     Files
 	Document  bool
 	CallRail  bool
+	Signed    bool
 	ID        string
 	Move      bool
 	Cancel    bool
@@ -223,7 +224,7 @@ each turn, "Customer: ..." or "Agent: ...".`,
 		Long: `Posts a website form to the gateway and follows the request through every
 stage. Further fields are kept as they are. With --document the form brings a
 sheet that the customer filled in, and leaves out what is on it.`,
-		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --document", "form --file plan.pdf", "form --callrail", "form --spam"},
+		Examples: []string{`form --message "New roof wanted, ASAP" --zip 98104`, "form --field budget=40000 --field source=landing-page", "form --document", "form --file plan.pdf", "form --callrail", "form --signed", "form --spam"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			requestFlags(fs, o)
 			fs.StringVar(&o.Message, "message", "", "what the customer wrote")
@@ -235,6 +236,7 @@ sheet that the customer filled in, and leaves out what is on it.`,
 			o.Fields = Fields{}
 			fs.BoolVar(&o.CallRail, "callrail", false, "as CallRail tells of it: its signed webhook Form Submission, which has no files")
 			fs.BoolVar(&o.Document, "document", false, "bring a filled-in sheet (PDF), and leave name, phone, e-mail and ZIP code to it unless they are given")
+			fs.BoolVar(&o.Signed, "signed", false, "sign it with the tenant's key, as the site's own server does")
 			fs.Var(&o.Files, "file", "a file that comes with the form (PDF, PNG, JPEG), `path`; repeatable")
 			fs.Var(o.Fields, "field", "one more field, `key=value`; repeatable")
 		},
@@ -545,6 +547,9 @@ func (c *Command) check(o Options) error {
 	}
 	if o.Spam && (o.Script != "" || o.Scenario != "" || o.Message != "") {
 		reasons = append(reasons, "--spam says what is sent, and so does another flag")
+	}
+	if o.Signed && o.CallRail {
+		reasons = append(reasons, "--callrail and --signed both say who sends it")
 	}
 	if o.Move && o.Cancel {
 		reasons = append(reasons, "it either moves or cancels")

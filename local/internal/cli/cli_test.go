@@ -68,6 +68,7 @@ func TestParseMistakes(t *testing.T) {
 		"call --timeout 0s":                       "must be positive",
 		"form --field x":                          `"x" is not key=value`,
 		"form --field x=1 --field x=2":            `"x" is given twice`,
+		"form --callrail --signed":                "both say who sends it",
 		"booking --move --cancel":                 "either moves or cancels",
 		"load --rate 0 --for 0s --channel fax":    `--rate must be 1 to 1000; --for must be a second or more; no channel "fax"; there are call`,
 		"form --bogus":                            "-bogus",
