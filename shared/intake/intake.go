@@ -168,7 +168,8 @@ func (c Config) AllowsRedirect(address string) bool {
 			continue
 		}
 		at, base := u.EscapedPath(), strings.TrimSuffix(a.EscapedPath(), "/")
-		if !strings.Contains(at, "..") && (at == a.EscapedPath() || at == base || strings.HasPrefix(at, base+"/")) {
+		// Browsers take %2e for a full stop and \ for a slash, and then go up.
+		if !strings.Contains(u.Path, "..") && !strings.Contains(u.Path, `\`) && (at == a.EscapedPath() || at == base || strings.HasPrefix(at, base+"/")) {
 			return true
 		}
 	}

@@ -1,0 +1,32 @@
+package salesforce
+
+import (
+	"testing"
+
+	"ingestion.internal/shared/crm"
+	"ingestion.internal/shared/crm/vendorapi/vendortest"
+)
+
+// Whatever Salesforce answers, each lead has an outcome: a record's id, or an
+// error that the dispatcher can act by.
+func FuzzAnswers(f *testing.F) {
+	f.Add(201, `{"id":"00Q1","success":true,"errors":[],"created":true}`)
+	f.Add(200, `[{"id":"00Q1","success":true,"errors":[]},{"success":false,"errors":[{"statusCode":"UNABLE_TO_LOCK_ROW","message":"m","fields":[]}]}]`)
+	f.Add(400, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"m"}]`)
+	f.Add(300, `["/services/data/1","/services/data/2"]`)
+	f.Add(401, `[{"errorCode":"INVALID_SESSION_ID"}]`)
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 200 || status > 599 {
+			t.Skip("no status of an answer")
+		}
+		c, err := New(settings("https://acme.my.salesforce.com"), mapping(t, nil), vendortest.Always{Status: status, Body: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := lead()
+		other.RequestID = "6f0c1a52-6a0a-5d53-9c1e-6f0f8f7a1d10"
+		vendortest.CheckOutcomes(t, c.UpsertBatch(t.Context(), []crm.Lead{lead(), other}), 2)
+		result, err := c.Upsert(t.Context(), lead())
+		vendortest.CheckOutcomes(t, []crm.Outcome{{Result: result, Err: err}}, 1)
+	})
+}
