@@ -94,7 +94,7 @@ var placeholder = regexp.MustCompile(`\$\{([a-z-]+)\}`)
 // refuses a document that names another service.
 func fillOpenAPI(document string, addresses map[string]string) (string, error) {
 	var unknown []string
-	body := stripComments(document)
+	body := GatewayView(document)
 	filled := placeholder.ReplaceAllStringFunc(body, func(match string) string {
 		name := placeholder.FindStringSubmatch(match)[1]
 		address, ok := addresses[name]
@@ -107,6 +107,31 @@ func fillOpenAPI(document string, addresses map[string]string) (string, error) {
 		return "", fmt.Errorf("openapi.yaml: no address of %s", strings.Join(unknown, ", "))
 	}
 	return filled, nil
+}
+
+// GatewayView is the part of the document that is API Gateway's: without
+// comments, and without the paths of services that are reached directly.
+func GatewayView(document string) string {
+	var view, path strings.Builder
+	direct := false
+	end := func() {
+		if !direct {
+			view.WriteString(path.String())
+		}
+		path.Reset()
+		direct = false
+	}
+	for line := range strings.Lines(stripComments(document)) {
+		// A path begins with two spaces and a slash; it ends with the next, or
+		// with what stands further left.
+		if depth := len(line) - len(strings.TrimLeft(line, " ")); strings.TrimSpace(line) != "" && depth <= 2 {
+			end()
+		}
+		direct = direct || strings.HasPrefix(line, "    x-direct:")
+		path.WriteString(line)
+	}
+	end()
+	return view.String()
 }
 
 // stripComments drops whole comment lines, so that editing one does not

@@ -804,3 +804,15 @@ func TestTrustedHops(t *testing.T) {
 		}
 	}
 }
+
+// What browsers reach without the gateway is no business of the gateway's.
+func TestGatewayView(t *testing.T) {
+	const document = "a: 1\n# x\npaths:\n  /one:\n    post: {}\n  /two:\n    x-direct: chat-api\n    post:\n      x: y\n  /three:\n    get: {}\ndefinitions:\n  A: {}\n"
+	const want = "a: 1\npaths:\n  /one:\n    post: {}\n  /three:\n    get: {}\ndefinitions:\n  A: {}\n"
+	if got := GatewayView(document); got != want {
+		t.Errorf("%s", cmp.Diff(want, got))
+	}
+	if strings.Contains(GatewayView(openAPI), "/api/v1/chat") || !strings.Contains(openAPI, "/api/v1/chat") {
+		t.Error("the chat is the gateway's, or not in the document")
+	}
+}

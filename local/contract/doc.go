@@ -14,6 +14,9 @@
 //   - the document tells of a status that nothing here provokes, unless
 //     unprovoked says why.
 //
+// What is not the gateway's (x-direct in the document) is asked of its service
+// itself, by TestDirect.
+//
 // A new route needs its examples in the document and nothing here, unless its
 // requests are signed (signers) or are refused for a reason that no stranger
 // meets (rows).

@@ -22,6 +22,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/oasdiff/yaml"
+
+	"ingestion.internal/infra/stack"
 )
 
 func init() {
@@ -39,6 +41,8 @@ type document struct {
 	text string // with placeholders for the services' addresses
 	spec *openapi3.T
 	ops  []operation
+	// direct are those that are not the gateway's, see TestDirect.
+	direct []operation
 }
 
 // operation is one method of one path, with what the test knows of it.
@@ -123,6 +127,10 @@ func readDocument(t *testing.T) *document {
 					}
 				}
 			}
+			if item.Extensions["x-direct"] != nil {
+				d.direct = append(d.direct, o)
+				continue
+			}
 			d.ops = append(d.ops, o)
 		}
 	}
@@ -165,25 +173,15 @@ func readExamples(extension any) ([]example, error) {
 // services are the services that the document routes to.
 func (d *document) services() []string {
 	found := map[string]bool{}
-	for _, match := range placeholder.FindAllStringSubmatch(withoutComments(d.text), -1) {
+	for _, match := range placeholder.FindAllStringSubmatch(stack.GatewayView(d.text), -1) {
 		found[match[1]] = true
 	}
 	return slices.Sorted(maps.Keys(found))
 }
 
-func withoutComments(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
-}
-
-// filled is the document with the services' addresses.
+// filled is the gateway's part of the document with the services' addresses.
 func (d *document) filled(addresses map[string]string) string {
-	return placeholder.ReplaceAllStringFunc(withoutComments(d.text), func(match string) string {
+	return placeholder.ReplaceAllStringFunc(stack.GatewayView(d.text), func(match string) string {
 		return addresses[placeholder.FindStringSubmatch(match)[1]]
 	})
 }
