@@ -88,6 +88,7 @@ func TestPlatform(t *testing.T) {
 		{"forms", p.forms},
 		{"a customer's browser on the sample website", p.website},
 		{"text messages of one conversation are one request", p.texts},
+		{"a booking, its move, its cancellation, and the same person's signed form", p.bookings},
 		{"an edited function changes one service", p.editFunction},
 		{"a tenant added to config is served", p.addTenant},
 		{"secrets are secret in state and logs", p.secrets},
@@ -230,6 +231,39 @@ func (p *platform) texts(t *testing.T) {
 	p.json(t, &again, "text", "--conversation", "e2e1", "--message", "Please call me today", "--json")
 	if again.RequestID != sent.RequestID || again.Status != "completed" {
 		t.Errorf("the customer's second message: %+v", again)
+	}
+}
+
+// bookings follows one booking, and sees that a form of the same person is
+// linked with it.
+func (p *platform) bookings(t *testing.T) {
+	const phone, email = "+13105550177", "e2e.booker@example.com"
+	var booked, moved, cancelled, form story
+	p.json(t, &booked, "booking", "--id", "e2e-B1", "--name", "Robin Example", "--phone", phone, "--email", email, "--json")
+	if booked.Status != "completed" || booked.LeadScore == nil || booked.Decision == "recorded" {
+		t.Errorf("booked: %+v", booked)
+	}
+	p.json(t, &moved, "booking", "--id", "e2e-B1", "--move", "--json")
+	if moved.RequestID != booked.RequestID || moved.Status != "completed" || moved.Decision == "recorded" {
+		t.Errorf("moved: %+v", moved)
+	}
+	p.json(t, &cancelled, "booking", "--id", "e2e-B1", "--cancel", "--json")
+	if cancelled.RequestID != booked.RequestID || cancelled.Status != "completed" || cancelled.Decision != "recorded" {
+		t.Errorf("cancelled: %+v", cancelled)
+	}
+	p.json(t, &form, "form", "--signed", "--phone", "(310) 555-0177", "--email", "another@example.com", "--json")
+	if form.RequestID == booked.RequestID || form.Status != "completed" {
+		t.Errorf("the form: %+v", form)
+	}
+	var told struct {
+		Links []struct {
+			RequestID string
+			By        []string
+		}
+	}
+	p.json(t, &told, "request", form.RequestID, "--json")
+	if len(told.Links) != 1 || told.Links[0].RequestID != booked.RequestID || len(told.Links[0].By) != 1 || told.Links[0].By[0] != phone {
+		t.Errorf("the form's links: %+v, want the booking %s by %s", told.Links, booked.RequestID, phone)
 	}
 }
 
