@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,35 @@ func (p *platform) website(t *testing.T) {
 			if strings.Contains(message, "Content Security Policy") {
 				t.Error(message)
 			}
+		}
+	})
+	t.Run("chat over a reload", func(t *testing.T) {
+		const widget = `document.querySelector("ingestion-chat").shadowRoot`
+		messages := func(page *browsertest.Page, count int) {
+			page.Wait(fmt.Sprintf(`%s.querySelectorAll("[role=log] p").length === %d && %s.querySelector("[role=status]").textContent === ""`, widget, count, widget))
+		}
+		page := chromium.Page(t)
+		page.Go(site)
+		page.Wait(widget)
+		page.String(widget + `.querySelector("button").focus()`)
+		page.Press(browsertest.Enter)
+		messages(page, 1) // the greeting
+		page.Press(strings.Split("Do you remodel bathrooms?", "")...)
+		page.Press(browsertest.Enter)
+		messages(page, 3)
+		before := page.String(widget + `.querySelector("[role=log]").textContent`)
+		page.Reload()
+		messages(page, 3)
+		if after := page.String(widget + `.querySelector("[role=log]").textContent`); after != before {
+			t.Errorf("after a reload %q, before it %q", after, before)
+		}
+		page.String(widget + `.querySelector("textarea").focus()`)
+		page.Press(strings.Split("And kitchens?", "")...)
+		page.Press(browsertest.Enter)
+		messages(page, 5)
+		t.Log(page.String(widget + `.querySelector("[role=log]").innerText`))
+		if all := strings.Join(page.Console(), "\n"); strings.Contains(all, "Content Security Policy") || strings.Contains(all, "CORS") {
+			t.Error(all)
 		}
 	})
 	t.Run("without script", func(t *testing.T) {

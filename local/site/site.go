@@ -22,6 +22,7 @@ var pages = template.Must(template.ParseFS(files, "pages/*.html"))
 // Platform is where the platform is, as a page needs to know it.
 type Platform struct {
 	Gateway string // base URL; "" before it is deployed
+	Chat    string // base URL of the chat service; "" where there is none
 	Site    string // base URL of the site itself
 }
 
@@ -69,7 +70,7 @@ func policy(p Platform) string {
 		"default-src 'none'",
 		"style-src 'self'",
 		fmt.Sprintf("script-src %s", p.Gateway),
-		fmt.Sprintf("connect-src %s", p.Gateway),
+		strings.TrimSpace(fmt.Sprintf("connect-src %s %s", p.Gateway, p.Chat)),
 		// The redirect after a form without script counts too.
 		fmt.Sprintf("form-action 'self' %s", p.Gateway),
 		"base-uri 'none'",

@@ -32,6 +32,10 @@ func TestSite(t *testing.T) {
 	if got := get("/").Header().Get("Content-Security-Policy"); !strings.Contains(got, "script-src http://127.0.0.1:8780;") || strings.Contains(got, "unsafe") {
 		t.Errorf("policy %s", got)
 	}
+	platform.Chat = "http://127.0.0.1:8801"
+	if rec := get("/"); !strings.Contains(rec.Body.String(), `data-chat="http://127.0.0.1:8801"`) || !strings.Contains(rec.Header().Get("Content-Security-Policy"), "connect-src http://127.0.0.1:8780 http://127.0.0.1:8801;") {
+		t.Errorf("with a chat: %s %s", rec.Header().Get("Content-Security-Policy"), rec.Body)
+	}
 	if rec := get("/elsewhere"); rec.Code != http.StatusNotFound {
 		t.Errorf("/elsewhere: %d", rec.Code)
 	}

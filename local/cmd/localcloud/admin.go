@@ -58,6 +58,16 @@ func (c *localCloud) gatewayURL() string {
 	return ""
 }
 
+// serviceURL is the address of a deployed service, "" before there is one.
+func (c *localCloud) serviceURL(name string) string {
+	for _, s := range c.run.Status() {
+		if s.Name == name {
+			return s.URL
+		}
+	}
+	return ""
+}
+
 // database names the deployed database as the handlers' environment does, ""
 // before there is one.
 func (c *localCloud) database(ctx context.Context) string {

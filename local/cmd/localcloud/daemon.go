@@ -229,7 +229,7 @@ func runDaemon(ctx context.Context, o daemonOptions) (err error) {
 	})
 	closing(c.gateway.Close)
 	website.set(site.New(func() site.Platform {
-		return site.Platform{Gateway: c.gatewayURL(), Site: c.addresses["website"]}
+		return site.Platform{Gateway: c.gatewayURL(), Chat: c.serviceURL(topology.ChatAPI), Site: c.addresses["website"]}
 	}))
 	schedules := scheduler.New(scheduler.Options{Identity: ids, Log: c.log})
 	closing(schedules.Close)

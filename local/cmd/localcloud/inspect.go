@@ -64,7 +64,7 @@ func (a *app) printStatus(s daemonapi.Status) {
 		gateway = "(nothing is deployed yet: go run ./local up)"
 	}
 	fmt.Fprintf(w, "gateway\t%s\n", gateway)
-	fmt.Fprintf(w, "website\t%s\ta sample tenant's page, with its form\n", s.Addresses["website"])
+	fmt.Fprintf(w, "website\t%s\ta sample tenant's page, with its form and chat\n", s.Addresses["website"])
 	fmt.Fprintf(w, "spanner\t%s\t%s\n", s.Emulator.Address, cmpOr(s.Database, s.Emulator.State))
 	for _, svc := range s.Services {
 		name := svc.Name
