@@ -24,8 +24,10 @@ type workload struct {
 	// schedule or both.
 	public bool // API Gateway
 	// direct says that browsers reach it without the gateway, so that everybody
-	// may invoke it: for what the gateway cannot carry, and nothing else.
+	// may invoke it: for what the gateway cannot carry, and nothing else. With
+	// the edge, these paths of it lead there, and nothing else does.
 	direct   bool
+	paths    []string
 	queue    topology.Queue // that queue
 	schedule *schedule      // Cloud Scheduler
 
@@ -81,6 +83,7 @@ var catalog = []workload{
 		size: Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(60)},
 		// API Gateway holds an answer back until it is whole.
 		direct:       true,
+		paths:        []string{"/api/v1/chat/*"},
 		enqueues:     topology.StageQueues(topology.AIAnalysis),
 		projectRoles: []string{"roles/aiplatform.user"},
 		apis:         []string{apiVertex},

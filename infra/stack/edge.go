@@ -6,6 +6,8 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/compute"
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/dns"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ingestion.internal/shared/topology"
 )
 
 // edge is what the rest of the program needs of it.
@@ -50,15 +52,7 @@ func (p *program) registerEdge() error {
 		return err
 	}
 
-	backend, err := p.registerEdgeBackend(parent)
-	if err != nil {
-		return err
-	}
-	urls, err := compute.NewURLMap(p.ctx, "edge", &compute.URLMapArgs{
-		Project:        pulumi.String(p.cfg.Project),
-		Name:           pulumi.String(app + "-edge"),
-		DefaultService: backend.ID(),
-	}, parent, needs)
+	urls, err := p.registerPaths(parent)
 	if err != nil {
 		return err
 	}
@@ -91,30 +85,64 @@ func (p *program) registerEdge() error {
 	return p.registerRedirect(address, parent)
 }
 
-// registerEdgeBackend puts the gateway behind the security policy.
-func (p *program) registerEdgeBackend(parent pulumi.ResourceOption) (*compute.BackendService, error) {
-	c := p.cfg.Edge
-	needs := p.needs(apiCompute)
+// registerPaths leads to the gateway what is for it, and past it what it cannot
+// carry. The load balancer streams answers of Cloud Run as they come.
+func (p *program) registerPaths(parent pulumi.ResourceOption) (*compute.URLMap, error) {
 	policy, err := p.registerSecurityPolicy(parent)
 	if err != nil {
 		return nil, err
 	}
-	group, err := compute.NewRegionNetworkEndpointGroup(p.ctx, "edge", &compute.RegionNetworkEndpointGroupArgs{
-		Project:             pulumi.String(p.cfg.Project),
-		Region:              pulumi.String(p.cfg.Region),
-		Name:                pulumi.String(app + "-edge"),
-		NetworkEndpointType: pulumi.String("SERVERLESS"),
+	gateway, err := p.registerEdgeBackend("edge", &compute.RegionNetworkEndpointGroupArgs{
 		ServerlessDeployment: &compute.RegionNetworkEndpointGroupServerlessDeploymentArgs{
 			Platform: pulumi.String(apiGateway),
 			Resource: p.gatewayID, // not its full name
 		},
-	}, parent, needs)
+	}, policy, parent)
 	if err != nil {
 		return nil, err
 	}
-	return compute.NewBackendService(p.ctx, "edge", &compute.BackendServiceArgs{
+	var rules compute.URLMapPathMatcherPathRuleArray
+	for i := range catalog {
+		w := &catalog[i]
+		if !w.direct {
+			continue
+		}
+		backend, err := p.registerEdgeBackend("edge-"+w.name, &compute.RegionNetworkEndpointGroupArgs{
+			CloudRun: &compute.RegionNetworkEndpointGroupCloudRunArgs{Service: p.services[w.name].Name},
+		}, policy, parent)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, &compute.URLMapPathMatcherPathRuleArgs{Paths: pulumi.ToStringArray(w.paths), Service: backend.ID()})
+	}
+	return compute.NewURLMap(p.ctx, "edge", &compute.URLMapArgs{
+		Project:        pulumi.String(p.cfg.Project),
+		Name:           pulumi.String(app + "-edge"),
+		DefaultService: gateway.ID(),
+		HostRules: compute.URLMapHostRuleArray{
+			&compute.URLMapHostRuleArgs{Hosts: pulumi.ToStringArray([]string{"*"}), PathMatcher: pulumi.String("services")},
+		},
+		PathMatchers: compute.URLMapPathMatcherArray{
+			&compute.URLMapPathMatcherArgs{Name: pulumi.String("services"), DefaultService: gateway.ID(), PathRules: rules},
+		},
+	}, parent, p.needs(apiCompute))
+}
+
+// registerEdgeBackend puts a serverless group behind the security policy.
+func (p *program) registerEdgeBackend(name string, of *compute.RegionNetworkEndpointGroupArgs, policy *compute.SecurityPolicy, parent pulumi.ResourceOption) (*compute.BackendService, error) {
+	c := p.cfg.Edge
+	needs := p.needs(apiCompute)
+	of.Project = pulumi.String(p.cfg.Project)
+	of.Region = pulumi.String(p.cfg.Region)
+	of.Name = pulumi.String(app + "-" + name)
+	of.NetworkEndpointType = pulumi.String("SERVERLESS")
+	group, err := compute.NewRegionNetworkEndpointGroup(p.ctx, name, of, parent, needs)
+	if err != nil {
+		return nil, err
+	}
+	return compute.NewBackendService(p.ctx, name, &compute.BackendServiceArgs{
 		Project:             pulumi.String(p.cfg.Project),
-		Name:                pulumi.String(app + "-edge"),
+		Name:                pulumi.String(app + "-" + name),
 		LoadBalancingScheme: pulumi.String("EXTERNAL_MANAGED"),
 		Protocol:            pulumi.String("HTTPS"),
 		Backends: compute.BackendServiceBackendArray{
@@ -215,6 +243,14 @@ func (p *program) forward(name, port string, address *compute.GlobalAddress, pro
 		Labels:              p.labels("edge"),
 	}, parent, p.needs(apiCompute))
 	return err
+}
+
+// chatURL is where browsers reach the chat.
+func (p *program) chatURL() pulumi.StringInput {
+	if p.edge == nil {
+		return p.services[topology.ChatAPI].Uri
+	}
+	return p.publicURL()
 }
 
 // publicURL is where callers reach the platform.

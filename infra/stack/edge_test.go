@@ -94,6 +94,12 @@ func TestRequestsGoThroughTheEdge(t *testing.T) {
 		{"sSLPolicy:SSLPolicy", "edge", "minTlsVersion", "TLS_1_2"},
 		{"sSLPolicy:SSLPolicy", "edge", "profile", "MODERN"},
 		{"uRLMap:URLMap", "edge", "defaultService", project + "edge"},
+		{"uRLMap:URLMap", "edge", "pathMatchers.defaultService", project + "edge"},
+		{"uRLMap:URLMap", "edge", "pathMatchers.pathRules.paths", []any{"/api/v1/chat/*"}},
+		{"uRLMap:URLMap", "edge", "pathMatchers.pathRules.service", project + "edge-chat-api"},
+		{"backendService:BackendService", "edge-chat-api", "securityPolicy", project + "edge"},
+		{"backendService:BackendService", "edge-chat-api", "backends.group", project + "edge-chat-api"},
+		{"regionNetworkEndpointGroup:RegionNetworkEndpointGroup", "edge-chat-api", "cloudRun.service", "chat-api"},
 		{"backendService:BackendService", "edge", "securityPolicy", project + "edge"},
 		{"backendService:BackendService", "edge", "loadBalancingScheme", "EXTERNAL_MANAGED"},
 		{"backendService:BackendService", "edge", "backends.group", project + "edge"},
@@ -106,9 +112,13 @@ func TestRequestsGoThroughTheEdge(t *testing.T) {
 		{"uRLMap:URLMap", "edge-redirect", "defaultUrlRedirect.httpsRedirect", true},
 		{"uRLMap:URLMap", "edge-redirect", "defaultService", nil},
 	} {
-		if got := field(one(t, o, "gcp:compute/"+step.typ, step.name), step.path); got != step.want {
+		if got := field(one(t, o, "gcp:compute/"+step.typ, step.name), step.path); !cmp.Equal(got, step.want) {
 			t.Errorf("%s %s: %s is %v, want %v", step.typ, step.name, step.path, got, step.want)
 		}
+	}
+	// Past the edge nobody reaches the chat, nor what the edge protects it from.
+	if got := field(one(t, o, "gcp:cloudrunv2/service:Service", "chat-api"), "ingress"); got != "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER" {
+		t.Errorf("the chat's ingress is %v", got)
 	}
 	// What the mock engine cannot tell apart by id, it can by dependency.
 	for from, to := range map[string]string{

@@ -176,6 +176,13 @@ var alerts = []alert{
 		},
 	},
 	{
+		name: "chat-failures", title: "The chat's assistant does not answer", severity: "WARNING", threshold: 5, unit: events,
+		why: "Visitors read that a colleague will get back to them. What they write is taken in all the same.",
+		conditions: func(_ *program, limit float64) []condition {
+			return []condition{counted("Answers that failed within 15 minutes", mChats, ofService, 15*minutes, limit, []string{"metric.label." + t.Model}, is(t.Event, t.ChatFailed))}
+		},
+	},
+	{
 		name: "model-fallback", title: "A model is not available", severity: "WARNING", threshold: 0, unit: events,
 		why: "A tenant's workflow names a model that is retired or not served here. The stack's model did the work; the workflow has to be corrected.",
 		conditions: func(_ *program, limit float64) []condition {

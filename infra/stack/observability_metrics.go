@@ -60,6 +60,7 @@ const (
 	mTranscription = "transcription_seconds"
 	mUntranscribed = "transcription_failures"
 	mDocuments     = "documents"
+	mChats         = "chat_answers"
 	mAnalysis      = "analysis_seconds"
 	mUnanalysed    = "analysis_failures"
 	mInputTokens   = "analysis_input_tokens"
@@ -89,13 +90,14 @@ var logMetrics = []logMetric{
 	{name: mRecordings, title: "Recordings and pictures fetched", resource: ofService, events: []string{t.RecordingStored, t.RecordingFailed, t.PictureKept, t.PictureFailed}, labels: []string{t.Event, t.Outcome}},
 	{name: mTranscription, title: "Time from the recording to its transcript", resource: ofService, events: []string{t.TranscriptionDone}, labels: []string{t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mDocuments, title: "Documents read", resource: ofService, events: []string{t.DocumentRead, t.DocumentFailed}, labels: []string{t.Event, t.Outcome}},
+	{name: mChats, title: "Answers of the chat's assistant", resource: ofService, events: []string{t.ChatAnswered, t.ChatFailed}, labels: []string{t.Event, t.Model}},
 	{name: mUntranscribed, title: "Transcriptions failed", resource: ofService, events: []string{t.TranscriptionFailed}, labels: []string{t.Outcome}},
 	{name: mAnalysis, title: "Time of an analysis", resource: ofService, events: []string{t.AnalysisDone}, labels: []string{t.Channel, t.Model, t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mUnanalysed, title: "Analyses failed", resource: ofService, events: []string{t.AnalysisFailed}, labels: []string{t.Channel, t.Model}},
 	{name: mInputTokens, title: "Input tokens of an analysis", resource: ofService, events: []string{t.AnalysisDone}, labels: []string{t.Model}, value: t.InputTokens, unit: "1", bounds: tokenBounds},
 	{name: mOutputTokens, title: "Output tokens of an analysis", resource: ofService, events: []string{t.AnalysisDone}, labels: []string{t.Model}, value: t.OutputTokens, unit: "1", bounds: tokenBounds},
-	// What was paid for an analysis that failed in the end counts too.
-	{name: mCost, title: "Cost of an analysis", resource: ofService, events: []string{t.AnalysisDone, t.AnalysisFailed}, filter: "jsonPayload." + t.CostUSD + ">=0", labels: []string{t.Model}, value: t.CostUSD, unit: "USD", bounds: costBounds},
+	// What was paid for an analysis or an answer that failed in the end counts too.
+	{name: mCost, title: "Cost of an analysis or an answer", resource: ofService, events: []string{t.AnalysisDone, t.AnalysisFailed, t.ChatAnswered, t.ChatFailed}, filter: "jsonPayload." + t.CostUSD + ">=0", labels: []string{t.Model}, value: t.CostUSD, unit: "USD", bounds: costBounds},
 	{name: mFallbacks, title: "Analyses with another model than asked for", resource: ofService, events: []string{t.AnalysisFallback}, labels: []string{t.Model}},
 	{name: mEffects, title: "CRM and mail", resource: ofService, events: []string{t.CRMPushed, t.CRMRetry, t.CRMFailed, t.CRMParked,
 		t.EmailSent, t.EmailRetry, t.EmailUnknown, t.EmailFailed, t.EmailParked, t.EmailSuppressed}, labels: []string{t.Event}},

@@ -29,7 +29,7 @@ func (p *program) outputs() (pulumi.Map, error) {
 	all := pulumi.Map{
 		"gatewayUrl":   p.gateway,
 		"publicUrl":    p.publicURL(),
-		"chatUrl":      p.services[topology.ChatAPI].Uri,
+		"chatUrl":      p.chatURL(),
 		"serviceUrls":  urls,
 		"imageDigests": digests,
 		"database":     p.database.ID(),

@@ -160,7 +160,7 @@ func (p *program) registerService(w *workload) error {
 		Project:  pulumi.String(p.cfg.Project),
 		Location: pulumi.String(p.cfg.Region),
 		Name:     pulumi.String(w.name),
-		Ingress:  pulumi.String(w.ingress()),
+		Ingress:  pulumi.String(p.ingress(w)),
 		Labels:   p.labels(w.name),
 		Traffics: p.traffic(w),
 		Template: &cloudrunv2.ServiceTemplateArgs{
@@ -188,8 +188,14 @@ func (p *program) registerService(w *workload) error {
 // API Gateway calls over the public address and is not among the sources that
 // Cloud Run counts as internal. Cloud Tasks and Cloud Scheduler of the same
 // project are, at a run.app address: https://cloud.google.com/run/docs/securing/ingress
-func (w *workload) ingress() string {
-	if w.public || w.direct {
+//
+// What browsers reach themselves has to come through the edge where there is
+// one: its own address would go past the edge's limits.
+func (p *program) ingress(w *workload) string {
+	switch {
+	case w.direct && len(p.cfg.Edge.Domains) > 0:
+		return "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+	case w.public || w.direct:
 		return "INGRESS_TRAFFIC_ALL"
 	}
 	return "INGRESS_TRAFFIC_INTERNAL_ONLY"

@@ -99,9 +99,12 @@ const (
 	// AnalysisFallback: a tenant's model is not available, the stack's is used:
 	// model (the tenant's), fallback (the stack's).
 	AnalysisFallback = "analysis.model_fallback"
-	// The chat's assistant: model, tokens, cost, seconds.
+	// ChatAnswered is an answer of the chat's assistant: model, input_tokens,
+	// output_tokens, cost_usd where the model's price is known, seconds.
 	ChatAnswered = "chat.answered"
-	ChatFailed   = "chat.failed" // a fixed sentence was said instead
+	// ChatFailed: the same, and a fixed sentence was said instead, or after what
+	// had been said.
+	ChatFailed = "chat.failed"
 )
 
 // Events of a decision's effects. All have provider, and a cause unless it went

@@ -61,7 +61,7 @@ func (a *app) load(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	senders, err := a.loadSenders(ctx, client, db, status.Gateway)
+	senders, err := a.loadSenders(ctx, client, db, status)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (a *app) load(ctx context.Context) error {
 	rows := []loadRow{}
 	var interrupted error
 	for _, name := range names {
-		row, err := a.loadChannel(ctx, db, load.Channel{Name: name, Message: senders[name]})
+		row, err := a.loadChannel(ctx, db, senders[name])
 		if row.Sent > 0 {
 			rows = append(rows, row)
 		}
@@ -118,14 +118,29 @@ func (a *app) loadChannel(ctx context.Context, db *follow.Spanner, c load.Channe
 		return loadRow{}, err
 	}
 	since := time.Now().Add(-clockSlack)
+	options := load.Options{Rate: a.opts.Rate, For: a.opts.For, Timeout: postTimeout}
 	it := a.board.Start(c.Name, "sending")
-	result, err := load.Run(ctx, c, load.Options{Rate: a.opts.Rate, For: a.opts.For, Timeout: postTimeout}, func(p load.Progress) {
+	if c.Before != nil {
+		it.Note("preparing")
+		if err := c.Before(ctx, options.Total()); err != nil {
+			it.Fail("not prepared")
+			return loadRow{}, err
+		}
+	}
+	result, err := load.Run(ctx, c, options, func(p load.Progress) {
 		it.Note("%d of %d sent, %d accepted, %d not", p.Sent, p.Total, p.Accepted, p.Refused)
 	})
 	row := loadRow{Result: result}
 	if err != nil {
-		it.Fail("stopped after %d of %d", result.Sent, a.opts.Rate*int(a.opts.For.Seconds()))
+		it.Fail("stopped after %d of %d", result.Sent, options.Total())
 		return row, err
+	}
+	if c.Between != nil {
+		it.Note("closing")
+		if err := c.Between(ctx, options.Total()); err != nil {
+			it.Fail("not counted")
+			return row, err
+		}
 	}
 	it.Note("counting in the database")
 	stored, err := db.RequestsSince(ctx, a.opts.Tenant, since)
@@ -145,7 +160,7 @@ func (a *app) loadChannel(ctx context.Context, db *follow.Spanner, c load.Channe
 
 // loadSenders returns what makes each channel's messages, of the sample enquiry
 // of a person for each message.
-func (a *app) loadSenders(ctx context.Context, client *daemonapi.Client, db *follow.Spanner, gateway string) (map[string]func(int) (load.Message, error), error) {
+func (a *app) loadSenders(ctx context.Context, client *daemonapi.Client, db *follow.Spanner, status daemonapi.Status) (map[string]load.Channel, error) {
 	office, err := pickOffice(ctx, db, a.opts.Tenant, a.opts.Office)
 	if err != nil {
 		return nil, err
@@ -158,8 +173,12 @@ func (a *app) loadSenders(ctx context.Context, client *daemonapi.Client, db *fol
 	if len(callKeys) == 0 || len(bookingKeys) == 0 {
 		return nil, coded(cli.ExitUsage, fmt.Errorf("%s has no keys for calls and bookings", a.opts.Tenant))
 	}
+	chatURL, err := serviceURL(status, topology.ChatAPI)
+	if err != nil {
+		return nil, err
+	}
 	run := time.Now().UTC()
-	s := loadSender{tenant: a.opts.Tenant, office: office, gateway: gateway, run: run, callKey: string(callKeys[0]), bookingKey: bookingKeys[0]}
+	s := loadSender{tenant: a.opts.Tenant, office: office, gateway: status.Gateway, chatURL: chatURL, run: run, callKey: string(callKeys[0]), bookingKey: bookingKeys[0]}
 	return s.channels(), nil
 }
 
@@ -169,16 +188,26 @@ type loadSender struct {
 	tenant     string
 	office     follow.Office
 	gateway    string
+	chatURL    string
 	run        time.Time
 	callKey    string
 	bookingKey []byte
 }
 
 // channels are what cli.LoadChannels lists: one row for each.
-func (s loadSender) channels() map[string]func(n int) (load.Message, error) {
-	return map[string]func(int) (load.Message, error){
-		"call": s.call, "text": s.text, "form": s.form, "booking": s.booking,
+func (s loadSender) channels() map[string]load.Channel {
+	chats := &loadChats{loadSender: s}
+	all := map[string]load.Channel{}
+	for _, c := range []load.Channel{
+		{Name: "call", Message: s.call},
+		{Name: "text", Message: s.text},
+		{Name: "form", Message: s.form},
+		{Name: "booking", Message: s.booking},
+		{Name: "chat", Message: chats.message, Before: chats.open, Between: chats.close},
+	} {
+		all[c.Name] = c
 	}
+	return all
 }
 
 func (s loadSender) id(n int) string { return fmt.Sprintf("L%d-%d", s.run.UnixMilli(), n) }

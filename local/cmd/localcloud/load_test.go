@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,21 +27,64 @@ import (
 func TestLoadChannels(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 4, 10, 20, 30, 0, time.UTC)
-	s := loadSender{tenant: "load", office: follow.Office{OfficeID: "main", CompanyID: "1"}, gateway: "http://gateway", run: at, callKey: "k", bookingKey: []byte("b")}
+	chats := newChats(t)
+	s := loadSender{tenant: "load", office: follow.Office{OfficeID: "main", CompanyID: "1"}, gateway: "http://gateway", chatURL: chats.URL, run: at, callKey: "k", bookingKey: []byte("b")}
 	channels := s.channels()
 	if d := cmp.Diff(slices.Sorted(slices.Values(cli.LoadChannels)), slices.Sorted(maps.Keys(channels))); d != "" {
 		t.Errorf("cli.LoadChannels (-want +got):\n%s", d)
 	}
 	seen := map[string]bool{}
-	for name, message := range channels {
+	for name, c := range channels {
+		base := "http://gateway"
+		if c.Before != nil {
+			base = chats.URL
+			if err := c.Before(t.Context(), 300); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for n := range 300 {
-			m, err := message(n)
-			if err != nil || !strings.HasPrefix(m.URL, "http://gateway/api/v1/") || seen[m.RequestID] {
+			m, err := c.Message(n)
+			if err != nil || !strings.HasPrefix(m.URL, base+"/api/v1/") || seen[m.RequestID] {
 				t.Fatalf("%s %d: %+v, %v", name, n, m, err)
 			}
 			seen[m.RequestID] = true
 		}
+		if c.Between != nil {
+			if err := c.Between(t.Context(), 300); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
+	if opened, closed := chats.opened.Load(), chats.closed.Load(); opened != 300 || closed != 300 {
+		t.Errorf("%d conversations were opened and %d closed, want 300", opened, closed)
+	}
+}
+
+// chats opens and closes conversations, and refuses tokens of others.
+type chats struct {
+	*httptest.Server
+	opened, closed atomic.Int64
+}
+
+func newChats(t *testing.T) *chats {
+	t.Helper()
+	c := &chats{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /api/v1/chat/sessions", func(w http.ResponseWriter, _ *http.Request) {
+		n := c.opened.Add(1)
+		fmt.Fprintf(w, `{"session_id":"s%d","token":"token of s%d"}`, n, n)
+	})
+	mux.HandleFunc("POST /api/v1/chat/sessions/{id}/close", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Chat-Token") != "token of "+r.PathValue("id") {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		c.closed.Add(1)
+		fmt.Fprint(w, `{}`)
+	})
+	c.Server = httptest.NewServer(mux)
+	t.Cleanup(c.Close)
+	return c
 }
 
 // The platform reads the messages, and gives their requests the ids by which
@@ -66,7 +113,7 @@ func TestLoadMessages(t *testing.T) {
 			return store.SourceBooking, e.BookingID, err
 		},
 	} {
-		m, err := s.channels()[name](7)
+		m, err := s.channels()[name].Message(7)
 		if err != nil {
 			t.Fatal(err)
 		}

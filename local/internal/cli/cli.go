@@ -449,7 +449,7 @@ what the program registers.`,
 const LoadTenant = "load"
 
 // LoadChannels are the channels that load sends to, in this order.
-var LoadChannels = []string{"call", "text", "form", "booking"}
+var LoadChannels = []string{"call", "text", "form", "booking", "chat"}
 
 // InventoryStacks are the stacks whose resources docs/ lists.
 var InventoryStacks = []string{"dev", "prod", "local"}

@@ -31,7 +31,13 @@ type Channel struct {
 	// Message returns the n-th message of a run, n from 0. It is called just
 	// before the message is sent: signatures hold for a while only.
 	Message func(n int) (Message, error)
+	// Before makes what the messages need, Between what makes requests of those
+	// that were sent. Neither is measured; nil for nothing.
+	Before, Between func(ctx context.Context, total int) error
 }
+
+// Total is how many messages a run has.
+func (o Options) Total() int { return int(math.Round(float64(o.Rate) * o.For.Seconds())) }
 
 // Message is one request, and the id of the platform's request that it makes.
 type Message struct {
@@ -97,7 +103,7 @@ func Run(ctx context.Context, c Channel, o Options, tell func(Progress)) (Result
 		Transport: transport, Timeout: o.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	total := int(math.Round(float64(o.Rate) * o.For.Seconds()))
+	total := o.Total()
 	outcomes := make([]outcome, total)
 	var sent, accepted, refused atomic.Int64
 	stop := every(250*time.Millisecond, func() {

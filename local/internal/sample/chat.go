@@ -4,7 +4,7 @@ package sample
 var Conversation = []string{
 	"Hi, do you remodel kitchens in Beverly Hills?",
 	"Great. We want new cabinets and countertops this spring, how much would that cost?",
-	"I'm Robin Example, you can reach me at (310) 555-0142 or robin@example.com, ZIP 90210",
+	"I'm Dana Whitfield, you can reach me at (310) 555-0142 or dana.whitfield@example.com, ZIP 90210",
 }
 
 // Afterthought is what the visitor says when the conversation was over.

@@ -107,6 +107,8 @@ var samples = map[string]any{
 	"time":                          "2026-01-02T03:04:05.678901234Z",
 	"latency":                       "0.125000s",
 	telemetry.Seconds:               0.125,
+	"first_word_seconds":            0.125,
+	"first_sentence_seconds":        0.125,
 	"logging.googleapis.com/trace":  "projects/p/traces/105445aa7843bc8bf206b12000100000",
 	"logging.googleapis.com/spanId": "00000000000000ff",
 	"stack_trace":                   "goroutine 1 [running]:",
