@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"cloud.google.com/go/spanner"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"ingestion.internal/shared/topology"
 )
@@ -96,6 +97,7 @@ func (t *Tenant) Unsent(ctx context.Context, requestID string) ([]Step, error) {
 // reader is what read-only and read-write transactions have in common.
 type reader interface {
 	Query(ctx context.Context, stmt spanner.Statement) *spanner.RowIterator
+	ReadRow(ctx context.Context, table string, key spanner.Key, columns []string) (*spanner.Row, error)
 }
 
 func (t *Tenant) unsent(ctx context.Context, tx reader, requestID string) ([]Step, error) {
@@ -160,55 +162,56 @@ func (t *Tenant) Request(ctx context.Context, requestID string) (*Request, error
 	return req, nil
 }
 
-// JSON is read as text: through the client's own type, numbers would pass
-// through float64.
-const requestColumns = `request_id, office_id, source, communication_mode, status, call_id, recording_url,
-	customer_name, customer_phone, customer_email, postal_code,
-	IF(payload IS NULL, NULL, TO_JSON_STRING(payload)),
-	IF(transcription_data IS NULL, NULL, TO_JSON_STRING(transcription_data)),
-	IF(document_data IS NULL, NULL, TO_JSON_STRING(document_data)),
-	IF(ai_analysis IS NULL, NULL, TO_JSON_STRING(ai_analysis)),
-	lead_score, spam_likelihood, decision, decision_reasons, failure_stage, failure_cause, revision, created_at, updated_at`
+var requestColumns = []string{
+	"request_id", "office_id", "source", "communication_mode", "status", "call_id", "recording_url",
+	"customer_name", "customer_phone", "customer_email", "postal_code",
+	"payload", "transcription_data", "document_data", "ai_analysis",
+	"lead_score", "spam_likelihood", "decision", "decision_reasons", "failure_stage", "failure_cause", "revision", "created_at", "updated_at",
+}
 
+// request reads the request by its key, or ErrNotFound.
 func (t *Tenant) request(ctx context.Context, tx reader, requestID string) (*Request, error) {
-	var found *Request
-	err := tx.Query(ctx, spanner.Statement{
-		SQL:    `SELECT ` + requestColumns + ` FROM requests WHERE tenant_id = @tenant AND request_id = @request`,
-		Params: t.key(requestID),
-	}).Do(func(row *spanner.Row) error {
-		r := Request{TenantID: t.id}
-		var office, source, mode, call, recording, name, phone, email, postal spanner.NullString
-		var payload, transcription, documents, analysis, decision, failureStage, failureCause spanner.NullString
-		var score spanner.NullInt64
-		var spam spanner.NullFloat64
-		var created, updated spanner.NullTime
-		if err := row.Columns(&r.RequestID, &office, &source, &mode, (*string)(&r.Status), &call, &recording,
-			&name, &phone, &email, &postal, &payload, &transcription, &documents, &analysis,
-			&score, &spam, &decision, &r.DecisionReasons, &failureStage, &failureCause, &r.Revision, &created, &updated); err != nil {
-			return err
-		}
-		r.OfficeID, r.Source, r.CommunicationMode = office.StringVal, source.StringVal, mode.StringVal
-		r.CallID, r.RecordingURL = call.StringVal, recording.StringVal
-		r.CustomerName, r.CustomerPhone, r.CustomerEmail, r.PostalCode = name.StringVal, phone.StringVal, email.StringVal, postal.StringVal
-		r.Payload, r.Transcription, r.Documents, r.Analysis = rawJSON(payload), rawJSON(transcription), rawJSON(documents), rawJSON(analysis)
-		if score.Valid {
-			r.LeadScore = &score.Int64
-		}
-		if spam.Valid {
-			r.SpamLikelihood = &spam.Float64
-		}
-		r.Decision, r.FailureStage, r.FailureCause = decision.StringVal, topology.Stage(failureStage.StringVal), failureCause.StringVal
-		r.ReceivedAt, r.UpdatedAt = created.Time, updated.Time
-		found = &r
-		return nil
-	})
+	row, err := tx.ReadRow(ctx, "requests", spanner.Key{t.id, requestID}, requestColumns)
 	if err != nil {
+		return nil, notFound(err)
+	}
+	r := &Request{TenantID: t.id}
+	var office, source, mode, call, recording, name, phone, email, postal spanner.NullString
+	var payload, transcription, documents, analysis spanner.GenericColumnValue
+	var decision, failureStage, failureCause spanner.NullString
+	var score spanner.NullInt64
+	var spam spanner.NullFloat64
+	var created, updated spanner.NullTime
+	if err := row.Columns(&r.RequestID, &office, &source, &mode, (*string)(&r.Status), &call, &recording,
+		&name, &phone, &email, &postal, &payload, &transcription, &documents, &analysis,
+		&score, &spam, &decision, &r.DecisionReasons, &failureStage, &failureCause, &r.Revision, &created, &updated); err != nil {
 		return nil, err
 	}
-	if found == nil {
-		return nil, ErrNotFound
+	r.OfficeID, r.Source, r.CommunicationMode = office.StringVal, source.StringVal, mode.StringVal
+	r.CallID, r.RecordingURL = call.StringVal, recording.StringVal
+	r.CustomerName, r.CustomerPhone, r.CustomerEmail, r.PostalCode = name.StringVal, phone.StringVal, email.StringVal, postal.StringVal
+	r.Payload, r.Transcription, r.Documents, r.Analysis = jsonText(payload), jsonText(transcription), jsonText(documents), jsonText(analysis)
+	if score.Valid {
+		r.LeadScore = &score.Int64
 	}
-	return found, nil
+	if spam.Valid {
+		r.SpamLikelihood = &spam.Float64
+	}
+	r.Decision, r.FailureStage, r.FailureCause = decision.StringVal, topology.Stage(failureStage.StringVal), failureCause.StringVal
+	r.ReceivedAt, r.UpdatedAt = created.Time, updated.Time
+	return r, nil
+}
+
+// jsonText is a JSON column's text, as Spanner sends it: through the client's
+// own type, numbers would pass through float64.
+func jsonText(v spanner.GenericColumnValue) json.RawMessage {
+	if v.Value == nil {
+		return nil
+	}
+	if _, null := v.Value.GetKind().(*structpb.Value_NullValue); null {
+		return nil
+	}
+	return json.RawMessage(v.Value.GetStringValue())
 }
 
 func rawJSON(s spanner.NullString) json.RawMessage {
