@@ -75,8 +75,10 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, tenantID string, c
 		key       string // "" = no limit
 		perMinute int
 	}{
-		{"tenant/" + tenantID, cfg.PerMinute},
+		// The address first: one that is over its own budget takes nothing of
+		// the tenant's, which is everybody's.
 		{address, cfg.PerAddress},
+		{"tenant/" + tenantID, cfg.PerMinute},
 	} {
 		if limit.key == "" {
 			continue
