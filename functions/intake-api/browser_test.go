@@ -204,8 +204,7 @@ func fillIn(p *browsertest.Page) {
 // TestFormInBrowser is what a customer meets, in a real Chromium, on a page with
 // the strictest policy that docs/channels.md allows.
 func TestFormInBrowser(t *testing.T) {
-	chromium := browsertest.Start(t)
-	for name, test := range map[string]func(*testing.T, *website, *browsertest.Page){
+	inBrowser(t, newWebsite, map[string]func(*testing.T, *website, *browsertest.Page){
 		"with_files":               formWithFiles,
 		"without_files":            formWithoutFiles,
 		"by_keyboard":              formByKeyboard,
@@ -222,11 +221,18 @@ func TestFormInBrowser(t *testing.T) {
 		"refused_and_corrected":    formCorrected,
 		"unavailable_stays_filled": formUnavailable,
 		"robot":                    formRobot,
-	} {
+	})
+}
+
+// inBrowser runs tests on a page each, with a server of its own, and looks at
+// what the page has complained of.
+func inBrowser[Server any](t *testing.T, serve func(*testing.T) Server, tests map[string]func(*testing.T, Server, *browsertest.Page)) {
+	chromium := browsertest.Start(t)
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := newWebsite(t)
+			server := serve(t)
 			p := chromium.Page(t)
-			test(t, w, p)
+			test(t, server, p)
 			clean(t, p)
 		})
 	}

@@ -274,8 +274,7 @@ const greeting = "Answer: Hello! How can we help?"
 // TestChatInBrowser is what a visitor meets, in a real Chromium, on a page whose
 // styles and policy do what they can to be in the way.
 func TestChatInBrowser(t *testing.T) {
-	chromium := browsertest.Start(t)
-	for name, test := range map[string]func(*testing.T, *chatService, *browsertest.Page){
+	inBrowser(t, newChatService, map[string]func(*testing.T, *chatService, *browsertest.Page){
 		"by_keyboard":             chatByKeyboard,
 		"told_once":               chatToldOnce,
 		"reload":                  chatReload,
@@ -287,14 +286,7 @@ func TestChatInBrowser(t *testing.T) {
 		"another_tab":             chatAnotherTab,
 		"session_ended":           chatSessionEnded,
 		"can_be_seen":             chatCanBeSeen,
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := newChatService(t)
-			p := chromium.Page(t)
-			test(t, c, p)
-			clean(t, p)
-		})
-	}
+	})
 }
 
 func chatByKeyboard(t *testing.T, c *chatService, p *browsertest.Page) {

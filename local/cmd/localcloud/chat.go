@@ -34,11 +34,7 @@ type conversation struct {
 // chat writes to a tenant's chat as a visitor would, shows the answers as they
 // come, closes the conversation and follows its request.
 func (a *app) chat(ctx context.Context) error {
-	_, client, err := a.daemon()
-	if err != nil {
-		return err
-	}
-	status, db, err := platform(ctx, client)
+	_, status, db, err := a.platform(ctx)
 	if err != nil {
 		return err
 	}

@@ -52,11 +52,7 @@ func (r loadRow) problem() string {
 // load sends a constant rate to one channel after the other and measures how
 // long the gateway takes to accept.
 func (a *app) load(ctx context.Context) error {
-	_, client, err := a.daemon()
-	if err != nil {
-		return err
-	}
-	status, db, err := platform(ctx, client)
+	client, status, db, err := a.platform(ctx)
 	if err != nil {
 		return err
 	}

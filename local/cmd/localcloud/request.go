@@ -147,11 +147,7 @@ func (a *app) formBody(f sample.Form) (body []byte, contentType string, err erro
 
 // text sends one text message and follows its conversation.
 func (a *app) text(ctx context.Context) error {
-	_, client, err := a.daemon()
-	if err != nil {
-		return err
-	}
-	status, db, err := platform(ctx, client)
+	client, status, db, err := a.platform(ctx)
 	if err != nil {
 		return err
 	}
@@ -248,6 +244,17 @@ func platform(ctx context.Context, client *daemonapi.Client) (daemonapi.Status, 
 	}
 	db, err := follow.Open(ctx, status.Emulator.Address, status.Database)
 	return status, db, err
+}
+
+// platform is the running cloud's client, and what the function of that name
+// returns of it.
+func (a *app) platform(ctx context.Context) (*daemonapi.Client, daemonapi.Status, *follow.Spanner, error) {
+	_, client, err := a.daemon()
+	if err != nil {
+		return nil, daemonapi.Status{}, nil, err
+	}
+	status, db, err := platform(ctx, client)
+	return client, status, db, err
 }
 
 // placeCall makes up a call, sends its webhook and follows the request. With
