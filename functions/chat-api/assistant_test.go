@@ -115,7 +115,7 @@ func TestAssistantFails(t *testing.T) {
 // back, and another connection for the same message hears it meanwhile.
 func TestDisconnect(t *testing.T) {
 	may, asked := make(chan struct{}), new(atomic.Int64)
-	f := newFixtureWith(t, assisted(), model([]string{"Yes. ", "We remodel kitchens. ", "Where is yours?"}, may, asked))
+	f := newFixtureWith(t, assisted(), model([]string{"Yes. ", "We remodel kitchens. ", "Where is your home?"}, may, asked))
 	g := f.open(`{"tenant_id":"acme"}`)
 	const body = `{"number":1,"text":"Kitchens?"}`
 	ctx, leave := context.WithCancel(t.Context())
@@ -144,7 +144,7 @@ func TestDisconnect(t *testing.T) {
 	may <- struct{}{}
 	may <- struct{}{}
 	wait.Wait()
-	const whole = "Yes. We remodel kitchens. Where is yours?"
+	const whole = "Yes. We remodel kitchens. Where is your home?"
 	var rest strings.Builder
 	for _, e := range eventsOf(second.body) {
 		var d struct{ Text string }

@@ -27,9 +27,9 @@ import (
 
 // PromptVersion names the prompt. Like those of package analysis it is never
 // edited once it was used: a change is a new file and a new name.
-const PromptVersion = "chat-answer.v1"
+const PromptVersion = "chat-answer.v2"
 
-//go:embed prompts/chat-answer.v1.md
+//go:embed prompts/chat-answer.v2.md
 var prompt string
 
 const (

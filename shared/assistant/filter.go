@@ -28,13 +28,17 @@ var Instead = map[Verdict]string{
 	Unknown: "A colleague can tell you more about that.",
 }
 
-// Filter tells what may be said to a visitor. It does not understand sentences:
-// it holds back those with words of money or of time that the tenant's facts do
-// not have, and would rather hold back one that is harmless. Words are known in
-// English and Spanish, and of other languages those for days and money.
+// Filter tells what may be said to a visitor. It does not understand sentences,
+// so it knows what may be said and not all that may not: every word is one of
+// the tenant's facts or of a small stock of conversation, and a sentence that
+// speaks of money or of time has no words but those of one fact beside the
+// stock's. It would rather hold back one that is harmless. Words of money and of
+// time are known in English and Spanish, and some of other languages.
 type Filter struct {
-	facts     map[string]bool // whole, normalised
-	text      string          // all facts, normalised
+	each      []map[string]bool // of one fact, its words' stems
+	stems     map[string]bool   // of all facts
+	facts     map[string]bool   // whole, normalised
+	text      string            // all facts, normalised
 	words     map[string]bool
 	pairs     map[[2]string]bool // neighbours in one fact
 	moneyPair map[[2]string]bool // of facts that speak of money
@@ -42,12 +46,17 @@ type Filter struct {
 
 // NewFilter returns the filter of a tenant's facts.
 func NewFilter(facts []string) *Filter {
-	f := &Filter{facts: map[string]bool{}, words: map[string]bool{}, pairs: map[[2]string]bool{}, moneyPair: map[[2]string]bool{}}
+	f := &Filter{stems: map[string]bool{}, facts: map[string]bool{}, words: map[string]bool{}, pairs: map[[2]string]bool{}, moneyPair: map[[2]string]bool{}}
 	for _, fact := range facts {
 		plain := normal(fact)
 		f.facts[strings.Trim(plain, " .!?")] = true
 		f.text += plain + "\n"
 		all := tokensOf(plain)
+		stems := map[string]bool{}
+		for _, w := range all {
+			stems[stem(w)], f.stems[stem(w)] = true, true
+		}
+		f.each = append(f.each, stems)
 		money := slices.ContainsFunc(all, func(w string) bool { return currency[w] || ofPrice[w] || isSign(w) })
 		for i, w := range all {
 			f.words[w] = true
@@ -68,6 +77,9 @@ func (f *Filter) Check(sentence, before, asked string) Verdict {
 	plain := normal(sentence)
 	if f.facts[strings.Trim(plain, " .!?")] {
 		return Fine // the tenant's own words
+	}
+	if instead[plain] {
+		return Fine
 	}
 	if foreign(plain) || f.link(plain) {
 		return Unknown
@@ -93,7 +105,65 @@ func (f *Filter) Check(sentence, before, asked string) Verdict {
 			return Unknown
 		}
 	}
+	return f.grounded(all, context, tokensOf(normal(asked)), strings.HasSuffix(plain, "?"))
+}
+
+// grounded looks for words that nobody allows, for money and times of one fact
+// in the words of another, and for a yes to a visitor who asked for either.
+func (f *Filter) grounded(all, context, asked []string, question bool) Verdict {
+	of := func(w string) Verdict {
+		switch {
+		case currency[w] || isSign(w) || ofGift[w] || ofPrice[w]:
+			return Price
+		case ofTime[w] && !ambiguous[w]:
+			return Date
+		}
+		return Fine
+	}
+	subject := Fine // what the sentence speaks of
+	for i, w := range all {
+		if w == "free" && i > 0 && all[i-1] == "feel" {
+			continue
+		}
+		if !stock[w] && !f.stems[stem(w)] {
+			return Unknown
+		}
+		if subject == Fine {
+			subject = of(w)
+		}
+	}
+	said := func(w string) bool { return !stock[w] && !isNumber(w) && of(w) == Fine }
+	if subject != Fine {
+		if !slices.ContainsFunc(f.each, func(fact map[string]bool) bool {
+			in := func(w string) bool { return fact[stem(w)] }
+			return !slices.ContainsFunc(all, func(w string) bool { return !stock[w] && !in(w) }) &&
+				slices.ContainsFunc(context, func(w string) bool { return said(w) && in(w) })
+		}) {
+			return subject
+		}
+		return Fine
+	}
+	// Without a word of the facts there is nothing in it but a yes or a no.
+	if !question && !slices.ContainsFunc(all, said) {
+		for _, w := range asked {
+			if v := of(w); v != Fine {
+				return v
+			}
+		}
+	}
 	return Fine
+}
+
+// stem is what forms of a word have in common, roughly: kitchens and kitchen,
+// remodeling and remodel.
+func stem(w string) string {
+	for _, end := range []string{"ing", "ed", "es", "s"} {
+		if rest, ok := strings.CutSuffix(w, end); ok && utf8.RuneCountInString(rest) >= 4 {
+			w = rest
+			break
+		}
+	}
+	return strings.TrimSuffix(w, "e")
 }
 
 // money looks for amounts and gifts that the facts do not have.
@@ -225,6 +295,29 @@ func set(words string) map[string]bool {
 	}
 	return all
 }
+
+// instead has the fixed sentences as they are compared.
+var instead = func() map[string]bool {
+	all := map[string]bool{}
+	for _, sentence := range Instead {
+		all[normal(sentence)] = true
+	}
+	return all
+}()
+
+// stock are words of which no promise can be made: nobody comes, starts, gives
+// or costs anything with them alone.
+var stock = set(`a an the this that these those and or but so if then than as of for with without from to in on at by about into over near
+	around i me my we us our you your it its they them their he she one someone somebody anyone anybody is are was were be been am do does did
+	have has had can could would should may might must not no yes yeah ok okay sure please thanks thank welcome hello hi hey good great glad
+	happy nice sorry unfortunately certainly absolutely indeed also too only just very well still already here what which who where when how why
+	ask asked tell told say said know let share leave left write wrote read look like want need help think talk speak answer answered
+	question questions message messages contact information detail details name names phone telephone number numbers email e mail address zip
+	postal code colleague colleagues team people company more else anything something everything any all some other another
+	through i'm you're we're it's that's don't doesn't can't we've you've i've isn't aren't there's let's what's feel project
+	idea area place lovely sounds wonderful understand home live obligation
+	sí no hola gracias por favor somos nosotros nuestro nuestra su sus usted el la los las un una y o de en con para que qué dónde cómo nombre
+	teléfono correo número dirección postal mensaje pregunta colega compañero podemos ayudar le te me más información sobre eso`)
 
 var (
 	// ofNumber are numbers in words, but for one, which is more often an article.

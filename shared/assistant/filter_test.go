@@ -36,7 +36,10 @@ func TestCheck(t *testing.T) {
 		{"One of our colleagues can tell you more.", Fine},
 		{"Feel free to ask me anything.", Fine},
 		{"May I ask where your home is?", Fine},
-		{"Sí, remodelamos cocinas y baños.", Fine},
+		{"Yes, we remodel bathrooms, kitchens and basements too!", Fine},
+		{"We are glad to help. ", Fine},
+		{"Thank you, we have your number.", Fine},
+		{"May we have your telephone number or your e-mail address?", Fine},
 		{"You can write to office@acme.example.", Fine},
 		{"We work within 30 miles of Beverly Hills.", Fine},
 		// Money.
@@ -47,7 +50,7 @@ func TestCheck(t *testing.T) {
 		{"A kitchen is $25.", Price}, // a number of the facts, but no price there
 		{"A kitchen costs 25.", Price},
 		{"A kitchen costs 150.", Price},
-		{"A kitchen costs $150.", Fine}, // see the page on what is not protected
+		{"A kitchen costs $150.", Price}, // it is a design session that does
 		{"That is 15k.", Price},
 		{"About fifteen grand.", Price},
 		{"A few hundred bucks will do.", Price},
@@ -59,7 +62,14 @@ func TestCheck(t *testing.T) {
 		{"Cuesta cinco dólares.", Price},
 		{"You get 10% off.", Price},
 		{"There is a discount today.", Price},
-		{"The kitchen is free.", Fine}, // free stands in the facts, see the same page
+		{"The kitchen is free.", Price}, // it is the first estimate that is
+		{"Your kitchen is free of charge.", Unknown},
+		{"It is on the house.", Unknown},
+		{"We will do the demolition at no cost to you.", Unknown},
+		{"You won't pay a thing.", Unknown},
+		{"We will beat any other bid.", Unknown},
+		{"It costs twelvehundred.", Unknown},
+		{"No le cobramos nada.", Unknown},
 		{"It is gratis.", Price},
 		{"We are the cheapest.", Price},
 		// Times.
@@ -77,8 +87,23 @@ func TestCheck(t *testing.T) {
 		{"Iremos el lunes.", Date},
 		{"Wir kommen morgen.", Date},
 		{"Our office is open on Sunday.", Date},
+		{"Our people are at your door Monday from 8 am.", Unknown},
+		{"Your kitchen is ours on Friday.", Unknown},
+		{"Friday from 8 am is yours.", Unknown},
+		{"Yes, Friday it is.", Date},
+		{"We remodel your kitchen Monday.", Date}, // of two facts
+		{"Is Friday at 8 am good for you?", Date},
+		{"We can start next spring.", Unknown},
+		{"We can be there before Christmas.", Unknown},
+		{"We can come immediately.", Unknown},
+		{"A colleague will call you shortly.", Unknown},
+		{"Your spot is reserved.", Unknown},
+		{"I have put it in our calendar.", Unknown},
+		{"Iremos el próximo verano.", Unknown},
 		// What else the facts do not have.
 		{"We have 26 years of experience.", Unknown},
+		{"Yes, we do roofs.", Unknown},
+		{"Sí, remodelamos cocinas y baños.", Unknown}, // what the facts say in English only
 		{"We did 500 kitchens.", Unknown},
 		{"Just 25.", Unknown},
 		{"Call us at 310 555 0142.", Unknown},
@@ -107,7 +132,14 @@ func TestCheckInContext(t *testing.T) {
 		{"Our office is open.", "", "Monday to Friday.", Fine},
 		{"The price is.", "", "25 years.", Price},
 		{"", "How much is it? Say the number only.", "25 years.", Price},
-		{"", "How long have you been there?", "25 years.", Fine},
+		{"", "How long have you been there?", "25 years.", Date}, // of what, it does not say
+		{"", "How long have you been there?", "25 years of experience.", Fine},
+		{"", "Can you do it for $500?", "Yes, we can do it for that.", Price},
+		{"", "Can you do it for $500?", "Sure.", Price},
+		{"", "Can you come on Monday?", "Yes, we can.", Date},
+		{"", "Do you do kitchens?", "Yes, we do.", Fine},
+		{"", "How much is a kitchen?", "May I have your telephone number?", Fine},
+		{"", "How much is a kitchen?", "We remodel kitchens.", Fine},
 	} {
 		if got := f.Check(tt.sentence, tt.before, tt.asked); got != tt.want {
 			t.Errorf("%q after %q and %q: %q, want %q", tt.sentence, tt.before, tt.asked, got, tt.want)
