@@ -19,6 +19,7 @@
   // What may succeed later; the key makes it safe to ask again.
   const temporary = [409, 429, 500, 502, 503, 504];
   const maxTries = 3;
+  const longest = 60000; // milliseconds until a try that nobody answers is given up
   const maxWait = 60; // seconds that a customer is let wait for one more try
 
   const forms = new WeakMap(); // form → {busy, key, region, marked}
@@ -113,12 +114,12 @@
 
   // bodyOf is the form as it is now. Without files it is form-encoded, about
   // which a browser need not ask the platform first.
-  function bodyOf(form, submitter, key) {
+  function bodyOf(form, submitter, { key, elapsed }) {
     const data = new FormData(form);
     if (submitter && submitter.name) data.append(submitter.name, submitter.value);
     data.delete("_redirect"); // this page goes on by itself
     data.set("_idempotency_key", key);
-    data.set("_elapsed_ms", String(Math.round(performance.now())));
+    data.set("_elapsed_ms", String(elapsed)); // of the first try, or it is another form
     let files = false;
     for (const name of new Set(data.keys())) {
       const values = data.getAll(name);
@@ -145,7 +146,7 @@
       }
       let response = null, wait = 2 ** (tried - 1);
       try {
-        response = await fetch(address, { method: "POST", body, credentials: "omit", headers: { Accept: "application/json" } });
+        response = await fetch(address, { method: "POST", body, credentials: "omit", signal: AbortSignal.timeout(longest), headers: { Accept: "application/json" } });
         if (!temporary.includes(response.status)) return response;
         wait = Number(response.headers.get("Retry-After")) || wait;
       } catch (error) {
@@ -165,9 +166,9 @@
     say(form, text(form, "sending"), "sending");
     const wrong = await wrongFile(form);
     if (wrong) return refuse(form, wrong.message, [wrong.field]);
-    state.key ||= newKey();
+    if (!state.key) [state.key, state.elapsed] = [newKey(), Math.round(performance.now())];
     const redirect = new FormData(form).get("_redirect");
-    const response = await post(form, bodyOf(form, submitter, state.key));
+    const response = await post(form, bodyOf(form, submitter, state));
     if (!response) return refuse(form, text(form, "failed"), []);
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) {
