@@ -72,7 +72,7 @@ func (w *worker) task(rw http.ResponseWriter, r *http.Request) error {
 	}
 	did := 0
 	for range turns { // it may have changed again while it was read
-		if _, err := w.turn(r.Context(), key, ""); errors.Is(err, store.ErrNotDue) || errors.Is(err, store.ErrNotFound) {
+		if _, err := w.turn(r.Context(), key, ""); notMine(err) {
 			break
 		} else if err != nil {
 			return err
@@ -81,6 +81,12 @@ func (w *worker) task(rw http.ResponseWriter, r *http.Request) error {
 	}
 	service.WriteJSON(rw, http.StatusOK, map[string]int{"turns": did})
 	return nil
+}
+
+// notMine tells that there is nothing to do here about a calendar: it is not
+// due, not there, or another worker's by now.
+func notMine(err error) bool {
+	return errors.Is(err, store.ErrNotDue) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrLostClaim)
 }
 
 // summary is what a run of the clock did.
@@ -107,7 +113,7 @@ func (w *worker) run(rw http.ResponseWriter, r *http.Request) error {
 	for _, key := range due {
 		group.Go(func() error {
 			ok, err := w.turn(logging.Apart(ctx), key, clock.Address)
-			if errors.Is(err, store.ErrNotDue) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrLostClaim) {
+			if notMine(err) {
 				return nil // another worker's
 			}
 			if !ok {

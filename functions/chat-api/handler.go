@@ -119,12 +119,12 @@ func termsOf(lets intake.Chat, last int64) terms {
 // open handles POST /api/v1/chat/sessions: 201 with the conversation's id and
 // the token that its other routes want.
 func (h *handler) open(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
-	defer cancel()
 	body, err := service.ReadBody(r)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+	defer cancel()
 	in, err := parseSession(body)
 	if err != nil {
 		return err
@@ -219,13 +219,13 @@ type closed struct {
 // close handles POST /api/v1/chat/sessions/{id}/close: 200, as often as it is
 // called. What was said becomes a request, at once if it can.
 func (h *handler) close(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
-	defer cancel()
-	r = r.WithContext(ctx)
 	body, err := service.ReadBody(r)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+	defer cancel()
+	r = r.WithContext(ctx)
 	if err := parseNothing(body); err != nil {
 		return err
 	}

@@ -47,13 +47,13 @@ type answered struct {
 // as events where the page asks for them. The message is committed before
 // anything of the answer is sent.
 func (h *handler) say(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
-	defer cancel()
-	accepting := r.WithContext(ctx)
-	body, err := service.ReadBody(accepting)
+	body, err := service.ReadBody(r)
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), acceptTimeout)
+	defer cancel()
+	accepting := r.WithContext(ctx)
 	in, err := parseMessage(body)
 	if err != nil {
 		return err
