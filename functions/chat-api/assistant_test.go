@@ -11,11 +11,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ingestion.internal/shared/assistant"
 	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/store/storetest"
 )
 
 // model is a Gemini that streams these pieces, each when it may.
@@ -163,21 +166,93 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
-// After its most answers the assistant is silent, and messages are taken in.
+// After its most answers the assistant is silent, in a conversation and in a
+// tenant's day, and messages are taken in. An answer that failed counts: it may
+// have cost as much.
 func TestMaxAnswers(t *testing.T) {
-	asked := new(atomic.Int64)
-	lets := assisted()
-	lets.Chat.MaxAnswers = 1
-	f := newFixtureWith(t, lets, model([]string{"Yes."}, nil, asked))
-	g := f.open(`{"tenant_id":"acme"}`)
-	for n, want := range []reply{{"Yes.", "assistant", "done"}, {acknowledgement, "notice", "done"}} {
-		var a answered
-		g.say(fmt.Sprintf(`{"number":%d,"text":"x"}`, n+1)).into(t, http.StatusOK, &a)
-		if diff := cmp.Diff(want, a.Answer); diff != "" {
-			t.Errorf("message %d (-want +got)\n%s", n+1, diff)
-		}
+	acknowledged := reply{acknowledgement, "notice", "done"}
+	for name, tt := range map[string]struct {
+		bound func(*intake.Chat)
+		fails bool
+		want  [][]reply // by conversation
+	}{
+		"conversation":        {func(c *intake.Chat) { c.MaxAnswers = 1 }, false, [][]reply{{{"Yes.", "assistant", "done"}, acknowledged}, {{"Yes.", "assistant", "done"}, acknowledged}}},
+		"conversation_failed": {func(c *intake.Chat) { c.MaxAnswers = 1 }, true, [][]reply{{{fallback, "notice", "done"}, acknowledged}}},
+		"day":                 {func(c *intake.Chat) { c.MaxAnswersPerDay = 2 }, false, [][]reply{{{"Yes.", "assistant", "done"}}, {{"Yes.", "assistant", "done"}, acknowledged}, {acknowledged}}},
+		"day_failed":          {func(c *intake.Chat) { c.MaxAnswersPerDay = 1 }, true, [][]reply{{{fallback, "notice", "done"}}, {acknowledged}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked, attempts := new(atomic.Int64), int64(0)
+			lets := assisted()
+			tt.bound(&lets.Chat)
+			gemini := model([]string{"Yes."}, nil, asked)
+			if tt.fails {
+				gemini = func(w http.ResponseWriter, _ *http.Request) {
+					asked.Add(1)
+					w.WriteHeader(http.StatusForbidden)
+				}
+			}
+			f := newFixtureWith(t, lets, gemini)
+			for _, replies := range tt.want {
+				g := f.open(`{"tenant_id":"acme"}`)
+				for n, want := range replies {
+					var a answered
+					g.say(fmt.Sprintf(`{"number":%d,"text":"x"}`, n+1)).into(t, http.StatusOK, &a)
+					if diff := cmp.Diff(want, a.Answer); diff != "" {
+						t.Errorf("message %d (-want +got)\n%s", n+1, diff)
+					}
+					if want != acknowledged {
+						attempts++
+					}
+				}
+			}
+			if asked.Load() != attempts {
+				t.Errorf("the model was asked %d times, want %d", asked.Load(), attempts)
+			}
+		})
 	}
-	if asked.Load() != 1 {
-		t.Errorf("the model was asked %d times", asked.Load())
+}
+
+// All instances together give a tenant's answers of a day, each day anew.
+func TestAllowance(t *testing.T) {
+	f := newFixture(t, chatting(nil))
+	const most = 120
+	now := time.Date(2026, 11, 26, 23, 59, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	instances := []*allowance{newAllowance(clock), newAllowance(clock), newAllowance(clock)}
+	acme, bolt := f.db.Tenant(storetest.Acme), f.db.Tenant(storetest.Bolt)
+	take := func(h *store.Tenant, attempts int, most int64) int64 {
+		var given atomic.Int64
+		var wait sync.WaitGroup
+		for i := range attempts {
+			wait.Go(func() {
+				may, err := instances[i%len(instances)].take(t.Context(), h, most)
+				if err != nil {
+					t.Error(err)
+				}
+				if may {
+					given.Add(1)
+				}
+			})
+		}
+		wait.Wait()
+		return given.Load()
+	}
+	// A lot of an instance may be left when the others have none.
+	if got := take(acme, 2*most, most); got > most || got < most-2*(most/lots+1) {
+		t.Errorf("given %d of %d", got, most)
+	}
+	if got := take(acme, 2*most, most); got != 0 {
+		t.Errorf("given %d more", got)
+	}
+	if got := take(bolt, 3, 3); got != 3 {
+		t.Errorf("another tenant: %d of 3", got)
+	}
+	if got := take(acme, 2*most, 2*most); got > most || got < most-2*(2*most/lots+1) {
+		t.Errorf("its limit was raised by %d: %d", most, got)
+	}
+	now = now.Add(time.Hour)
+	if got := take(acme, most/2, most); got != most/2 {
+		t.Errorf("the next day: %d of %d", got, most/2)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -77,8 +78,17 @@ func TestConversation(t *testing.T) {
 	if !got.Reopened {
 		t.Error("it was not opened again")
 	}
-	if again := g.closeChat(); again != end {
-		t.Errorf("closed again: %+v, want %+v", again, end)
+	// The request heard of the conversation not long ago: it is not analysed
+	// with every close.
+	again := g.closeChat()
+	if again.RecordsAt == nil || again.RecordsAt.Before(time.Now()) || again.RequestID != end.RequestID {
+		t.Errorf("closed again: %+v, want request %s, later", again, end.RequestID)
+	}
+	if r := f.stored(end.RequestID); r.Revision != 0 || len(turns(t, r)) != 4 {
+		t.Errorf("closed again: revision %d, %d turns", r.Revision, len(turns(t, r)))
+	}
+	if n := f.sweep(); n.Recorded != 1 {
+		t.Errorf("when it is due: %+v", n)
 	}
 	f.drain(end.RequestID)
 	if r = f.stored(end.RequestID); r.Revision != 1 || len(turns(t, r)) != 6 || r.Status != store.StatusCompleted {
@@ -189,6 +199,47 @@ func TestRefused(t *testing.T) {
 	g.say(`{"number":2,"text":"x"}`).into(t, http.StatusUnprocessableEntity, nil) // the most messages
 }
 
+// A conversation takes so many characters and no more, however short its
+// messages are; what it has is there.
+func TestFull(t *testing.T) {
+	f := newFixture(t, chatting(nil))
+	g := f.open(`{"tenant_id":"acme"}`)
+	text := strings.Repeat("é", maxMessageChars)
+	for n := range maxConversationChars / maxMessageChars {
+		g.say(fmt.Sprintf(`{"number":%d,"text":%q}`, n+1, text)).into(t, http.StatusOK, nil)
+	}
+	const more = maxConversationChars/maxMessageChars + 1
+	g.say(fmt.Sprintf(`{"number":%d,"text":"x"}`, more)).into(t, http.StatusUnprocessableEntity, nil)
+	var last answered
+	g.say(fmt.Sprintf(`{"number":%d,"text":%q}`, more-1, text)).into(t, http.StatusOK, &last)
+	if !last.Duplicate {
+		t.Error("the last message is not there")
+	}
+}
+
+// Whoever says a word and closes, again and again, has the conversation
+// analysed once and not each time.
+func TestSayAndClose(t *testing.T) {
+	f := newFixture(t, chatting(nil))
+	g := f.open(`{"tenant_id":"acme"}`)
+	var id string
+	for n := range 5 {
+		g.say(fmt.Sprintf(`{"number":%d,"text":"x"}`, n+1)).into(t, http.StatusOK, nil)
+		id = g.closeChat().RequestID
+		f.drain(id)
+	}
+	if r := f.stored(id); r.Revision != 0 || len(turns(t, r)) != 2 {
+		t.Errorf("revision %d, %d turns", r.Revision, len(turns(t, r)))
+	}
+	if n := f.sweep(); n.Recorded != 1 {
+		t.Errorf("when it is due: %+v", n)
+	}
+	f.drain(id)
+	if r := f.stored(id); r.Revision != 1 || len(turns(t, r)) != 10 {
+		t.Errorf("then: revision %d, %d turns", r.Revision, len(turns(t, r)))
+	}
+}
+
 // Too much of a tenant's or an address's chat is refused, and told when to come
 // again; the bounds are the chat's own.
 func TestLimits(t *testing.T) {
@@ -200,6 +251,23 @@ func TestLimits(t *testing.T) {
 		}
 		if want == 429 && (got.header.Get("Retry-After") != "20" || got.header.Get("Access-Control-Allow-Origin") != page) {
 			t.Errorf("%v", got.header)
+		}
+	}
+}
+
+// A token that somebody made up takes nothing of the tenant's limit.
+func TestLimitsAreOfTheProven(t *testing.T) {
+	f := newFixture(t, chatting(func(c *intake.Config) { c.Chat.PerMinute = 3 }))
+	g := f.open(`{"tenant_id":"acme"}`)
+	for range 5 {
+		got := f.send(http.MethodGet, g.path("/messages"), "", tokenHeader, "acme.x")
+		if got.status != http.StatusUnauthorized {
+			t.Errorf("made up: status %d", got.status)
+		}
+	}
+	for i, want := range []int{200, 200, 429} {
+		if got := g.get(""); got.status != want {
+			t.Errorf("request %d: status %d, want %d", i, got.status, want)
 		}
 	}
 }
@@ -276,7 +344,7 @@ func TestUnansweredIsRecorded(t *testing.T) {
 	f := newFixture(t, chatting(nil))
 	g := f.open(`{"tenant_id":"acme"}`)
 	h := f.db.Tenant(storetest.Acme)
-	if _, err := h.Say(t.Context(), g.opened.SessionID, store.ChatMessage{Number: 1, Text: "Hello?"}, "somebody", time.Hour/2, time.Minute, 10); err != nil {
+	if _, err := h.Say(t.Context(), g.opened.SessionID, store.ChatMessage{Number: 1, Text: "Hello?"}, "somebody", time.Hour/2, store.ChatBounds{Quiet: time.Minute, Messages: 10, Chars: 100}); err != nil {
 		t.Fatal(err)
 	}
 	end := g.closeChat()

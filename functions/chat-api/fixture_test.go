@@ -37,6 +37,7 @@ type fixture struct {
 	server *httptest.Server
 
 	storeConfig store.Config
+	hours       int // for how many the sweeper's clock is ahead
 }
 
 func newFixture(t *testing.T, lets intake.Config) *fixture {
@@ -216,10 +217,13 @@ func (f *fixture) drain(requestID string) {
 	f.t.Fatal("the stages do not come to an end")
 }
 
-// sweep is what the sweeper does when a conversation has been quiet for long.
+// sweep is what the sweeper does an hour after its last run: conversations have
+// been quiet for long.
 func (f *fixture) sweep() pipeline.ChatSweep {
 	f.t.Helper()
-	later, err := store.Open(f.t.Context(), f.storeConfig, store.WithClock(func() time.Time { return time.Now().Add(time.Hour) }))
+	f.hours++
+	ahead := time.Duration(f.hours) * time.Hour
+	later, err := store.Open(f.t.Context(), f.storeConfig, store.WithClock(func() time.Time { return time.Now().Add(ahead) }))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -44,6 +44,7 @@ type handler struct {
 	enqueuer *pipeline.Enqueuer
 	guard    *publicapi.Guard
 	running  *hub
+	answers  *allowance
 
 	assistant speaker
 }
@@ -77,23 +78,23 @@ func (h *handler) mount(r chi.Router) {
 // there are.
 func unauthorized(why error) error { return problem.Wrap(problem.Unauthorized, "", why) }
 
-// admit checks that the tenant has a chat and that the caller may use it now.
-func (h *handler) admit(w http.ResponseWriter, r *http.Request, tenantID string) (intake.Chat, error) {
+// lets returns what the tenant's chat lets in, with the limits of the chat.
+func (h *handler) lets(ctx context.Context, tenantID string) (intake.Config, error) {
 	if !tenant.ValidID(tenantID) {
-		return intake.Chat{}, unauthorized(fmt.Errorf("%q cannot be a tenant", tenantID))
+		return intake.Config{}, unauthorized(fmt.Errorf("%q cannot be a tenant", tenantID))
 	}
-	lets, err := h.db.Directory().Intake(r.Context(), tenantID)
+	lets, err := h.db.Directory().Intake(ctx, tenantID)
 	if errors.Is(err, store.ErrNotFound) {
-		return intake.Chat{}, unauthorized(err)
+		return intake.Config{}, unauthorized(err)
 	}
 	if err != nil {
-		return intake.Chat{}, err
+		return intake.Config{}, err
+	}
+	if !lets.Chat.Enabled {
+		return intake.Config{}, unauthorized(fmt.Errorf("tenant %s has no chat", tenantID))
 	}
 	lets.PerMinute, lets.PerAddress = lets.Chat.PerMinute, lets.Chat.PerAddress
-	if !lets.Chat.Enabled {
-		return intake.Chat{}, unauthorized(fmt.Errorf("tenant %s has no chat", tenantID))
-	}
-	return lets.Chat, h.guard.Admit(w, r, tenantID, lets)
+	return lets, nil
 }
 
 // opened is the answer to a new conversation.
@@ -129,8 +130,11 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	lets, err := h.admit(w, r, in.TenantID)
+	lets, err := h.lets(ctx, in.TenantID)
 	if err != nil {
+		return err
+	}
+	if err := h.guard.Admit(w, r, in.TenantID, lets); err != nil {
 		return err
 	}
 	ctx = logging.WithTenant(ctx, in.TenantID)
@@ -150,7 +154,7 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	service.WriteJSON(w, http.StatusCreated, opened{session.SessionID, token, termsOf(lets, 0)})
+	service.WriteJSON(w, http.StatusCreated, opened{session.SessionID, token, termsOf(lets.Chat, 0)})
 	return nil
 }
 
@@ -178,12 +182,16 @@ type visit struct {
 	session *store.ChatSession
 }
 
-// enter proves the token of a conversation.
+// enter proves the token of a conversation. Only then the request counts among
+// its tenant's: a token that somebody made up must not use up everybody's limit.
 func (h *handler) enter(w http.ResponseWriter, r *http.Request) (*visit, error) {
 	token := r.Header.Get(tokenHeader)
 	tenantID, _, _ := strings.Cut(token, ".")
-	lets, err := h.admit(w, r, tenantID)
+	lets, err := h.lets(r.Context(), tenantID)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.guard.AdmitCaller(w, r, tenantID, lets); err != nil {
 		return nil, err
 	}
 	id := chi.URLParam(r, "id")
@@ -201,7 +209,10 @@ func (h *handler) enter(w http.ResponseWriter, r *http.Request) (*visit, error) 
 	if subtle.ConstantTimeCompare([]byte(digest(token)), []byte(session.TokenSHA256)) != 1 {
 		return nil, unauthorized(fmt.Errorf("tenant %s: the token is not that of conversation %s", tenantID, id))
 	}
-	return &visit{tenant: handle, lets: lets, session: session}, nil
+	if err := h.guard.AdmitTenant(tenantID, lets); err != nil {
+		return nil, err
+	}
+	return &visit{tenant: handle, lets: lets.Chat, session: session}, nil
 }
 
 // key names one message's answer among all.
@@ -214,10 +225,15 @@ type closed struct {
 	SessionID string `json:"session_id"`
 	State     string `json:"state"`
 	RequestID string `json:"request_id,omitempty"` // none where nothing was said
+	// RecordsAt is from when on the request knows what was said last, if that
+	// is later.
+	RecordsAt *time.Time `json:"records_at,omitempty"`
 }
 
 // close handles POST /api/v1/chat/sessions/{id}/close: 200, as often as it is
-// called. What was said becomes a request, at once if it can.
+// called. What was said becomes a request, at once if it can; what is said to a
+// request that was there already reaches it once in quietAfter at most, because
+// each time the whole conversation is analysed.
 func (h *handler) close(w http.ResponseWriter, r *http.Request) error {
 	body, err := service.ReadBody(r)
 	if err != nil {
@@ -233,14 +249,20 @@ func (h *handler) close(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	session, err := v.tenant.CloseChat(ctx, v.session.SessionID)
+	session, err := v.tenant.CloseChat(ctx, v.session.SessionID, v.lets.Quiet())
 	if err != nil {
 		return err
 	}
 	answer := closed{SessionID: session.SessionID, State: stateOf(session)}
 	if session.Last > 0 {
 		answer.RequestID = chat.RequestID(v.tenant.ID(), session.SessionID)
-		h.record(ctx, v.tenant.ID(), session.SessionID)
+		switch now := time.Now(); {
+		case session.Due(now):
+			h.record(ctx, v.tenant.ID(), session.SessionID)
+		case session.DueAt.After(now):
+			at := session.DueAt.UTC()
+			answer.RecordsAt = &at
+		}
 	}
 	service.WriteJSON(w, http.StatusOK, answer)
 	return nil

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"context"
 	"sync"
 	"unicode/utf8"
 
 	"ingestion.internal/shared/store"
 )
 
-// hub has the answers that this instance is making, so that a second request
-// for one joins the first.
+// hub has the answers that this instance is making or looking for, so that a
+// second request for one joins the first.
 type hub struct {
 	mu      sync.Mutex
 	running map[string]*answering
@@ -16,26 +17,55 @@ type hub struct {
 
 func newHub() *hub { return &hub{running: map[string]*answering{}} }
 
-// begin registers an answer that the caller is going to make.
+// begin registers an answer that the caller makes and hears.
 func (h *hub) begin(key string) *answering {
 	a := newAnswering()
+	a.making = true
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	a.listeners = 1
 	h.running[key] = a
 	return a
 }
 
-// find returns the answer that is being made, or nil.
-func (h *hub) find(key string) *answering {
+// join returns the answer that this instance makes or looks for, and has look
+// called for it where there is none. look's context ends when the last listener
+// has left: what nobody waits for is not looked for.
+func (h *hub) join(ctx context.Context, key string, look func(context.Context, *answering)) *answering {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.running[key]
+	a := h.running[key]
+	if a == nil {
+		a = newAnswering()
+		h.running[key] = a
+		ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+		go look(ctx, a)
+	}
+	a.listeners++
+	return a
+}
+
+// leave ends a listener's part. Where the answer is being made here it returns
+// only when it is kept: Cloud Run gives CPU while a request is open.
+func (h *hub) leave(key string, a *answering) {
+	h.mu.Lock()
+	a.listeners--
+	if a.listeners == 0 && a.stop != nil {
+		a.stop()
+		h.forget(key, a)
+	}
+	h.mu.Unlock()
+	a.attend()
 }
 
 // end forgets an answer. Those who have it keep it.
 func (h *hub) end(key string, a *answering) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.forget(key, a)
+}
+
+func (h *hub) forget(key string, a *answering) {
 	if h.running[key] == a {
 		delete(h.running, key)
 	}
@@ -44,8 +74,13 @@ func (h *hub) end(key string, a *answering) {
 // answering is an answer in the making: whoever wants to hear it does so from
 // any place on.
 type answering struct {
+	// The hub's.
+	listeners int
+	stop      context.CancelFunc // nil where it is not looked for
+
 	mu      sync.Mutex
 	text    string
+	making  bool              // here, or about to be
 	result  *store.ChatAnswer // once it is kept
 	err     error             // why it is not
 	over    bool
@@ -86,6 +121,27 @@ func (a *answering) finish(result *store.ChatAnswer, err error) {
 		a.text = result.Text
 	}
 	a.change()
+}
+
+// make says whether the answer is made here from now on.
+func (a *answering) make(here bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.making = here
+	a.change()
+}
+
+// attend waits while the answer is being made here.
+func (a *answering) attend() {
+	for {
+		a.mu.Lock()
+		changed, done := a.changed, a.over || !a.making
+		a.mu.Unlock()
+		if done {
+			return
+		}
+		<-changed
+	}
 }
 
 func (a *answering) change() {

@@ -16,8 +16,11 @@ import (
 // Bounds of what a visitor sends.
 const (
 	maxMessageChars = 2000
-	maxDepth        = 8
-	maxPage         = 2048
+	// maxConversationChars bounds what one conversation says in all: its
+	// analysis reads it whole each time.
+	maxConversationChars = 60_000
+	maxDepth             = 8
+	maxPage              = 2048
 )
 
 // details are what a page may know of its visitor.

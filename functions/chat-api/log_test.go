@@ -16,9 +16,12 @@ func TestLog(t *testing.T) {
 		model([]string{"Yes, we remodel kitchens."}, nil, nil),
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
 	} {
-		f := newFixtureWith(t, assisted(), gemini)
+		lets := assisted()
+		lets.Chat.MaxAnswersPerDay = 1
+		f := newFixtureWith(t, lets, gemini)
 		g := f.open(`{"tenant_id":"acme"}`)
 		g.say(`{"number":1,"text":"Do you do kitchens?"}`)
+		g.say(`{"number":2,"text":"And bathrooms?"}`)
 		g.closeChat()
 	}
 	log.Golden()

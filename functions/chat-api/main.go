@@ -70,6 +70,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		enqueuer:  enqueuer,
 		guard:     publicapi.NewGuard(cfg.Public, nil),
 		running:   newHub(),
+		answers:   newAllowance(time.Now),
 	}
 	h.mount(s.Router)
 	return nil

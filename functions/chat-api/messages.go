@@ -62,20 +62,18 @@ func (h *handler) say(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	said, a, err := h.keep(ctx, v, store.ChatMessage{Number: in.Number, Text: in.Text, Visitor: in.visitor()})
+	said, a, leave, err := h.keep(ctx, v, store.ChatMessage{Number: in.Number, Text: in.Text, Visitor: in.visitor()})
 	if err != nil {
 		return refusal(err)
 	}
-	if said.Claimed {
-		// The answer is made while this request lasts.
-		defer a.wait(context.WithoutCancel(ctx)) //nolint:errcheck // whoever listens hears of it
-	}
+	defer leave()
 	accepted := acceptance{
 		SessionID: v.session.SessionID, Number: in.Number,
 		Duplicate: said.Duplicate, Reopened: said.Reopened, ExpectedNumber: said.Session.Last + 1,
 	}
 	if wantsEvents(r) {
 		s := newStream(w, r.Context())
+		defer s.end()
 		from := lastEvent(r)
 		offset := 0
 		if from.number == in.Number {
@@ -103,7 +101,7 @@ func refusal(err error) error {
 	case errors.Is(err, store.ErrOtherMessage):
 		return problem.New(problem.Unprocessable, store.ErrOtherMessage.Error())
 	case errors.Is(err, store.ErrChatFull):
-		return problem.New(problem.Unprocessable, store.ErrChatFull.Error())
+		return problem.New(problem.Unprocessable, "the conversation is full; begin another one")
 	}
 	return err
 }
@@ -159,6 +157,7 @@ func (h *handler) conversation(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s := newStream(w, r.Context())
+	defer s.end()
 	s.begin()
 	for _, m := range said {
 		offset, tell := 0, true
@@ -170,12 +169,15 @@ func (h *handler) conversation(w http.ResponseWriter, r *http.Request) error {
 		}
 		at := m.At.UTC()
 		var a *answering
+		leave := func() {}
 		if m.Answer != nil {
 			a = given(*m.Answer)
 		} else {
-			a = h.await(r.Context(), v, m)
+			a, leave = h.await(r.Context(), v, m)
 		}
-		if !s.message(acceptance{SessionID: v.session.SessionID, Number: m.Number, Text: m.Text, At: &at, ExpectedNumber: last + 1}, tell, a, offset, v.lets.Streams) {
+		heard := s.message(acceptance{SessionID: v.session.SessionID, Number: m.Number, Text: m.Text, At: &at, ExpectedNumber: last + 1}, tell, a, offset, v.lets.Streams)
+		leave()
+		if !heard {
 			break
 		}
 	}

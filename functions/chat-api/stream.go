@@ -17,6 +17,10 @@ import (
 // nothing between takes it for dead.
 const idle = 5 * time.Second
 
+// writeTimeout bounds one write. A page that does not read what it asked for
+// holds its connection no longer.
+const writeTimeout = 10 * time.Second
+
 // wantsEvents tells whether the page asks for server-sent events.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html
 func wantsEvents(r *http.Request) bool {
@@ -74,8 +78,23 @@ func (s *stream) begin() {
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.w.Header().Set("Cache-Control", "no-store")
 	s.w.Header().Set("X-Accel-Buffering", "no") // for proxies that would collect it first
+	s.limit()
 	s.w.WriteHeader(http.StatusOK)
 	s.flush()
+}
+
+// end leaves the connection as it was, for the page's next request on it.
+func (s *stream) end() {
+	if s.begun && !s.gone {
+		_ = s.out.SetWriteDeadline(time.Time{}) // what cannot be reset is closed by the server
+	}
+}
+
+// limit gives the next write its time.
+func (s *stream) limit() {
+	if err := s.out.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		s.gone = true
+	}
 }
 
 func (s *stream) flush() {
@@ -89,6 +108,7 @@ func (s *stream) write(text string) {
 	if s.gone {
 		return
 	}
+	s.limit()
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		s.gone = true
 		return

@@ -183,6 +183,13 @@ var alerts = []alert{
 		},
 	},
 	{
+		name: "chat-exhausted", title: "A tenant's assistant has given its answers of the day", severity: "WARNING", threshold: 0, unit: events,
+		why: "Until midnight UTC its visitors read the acknowledgement only; what they write is taken in all the same. Either the chat is in great demand, or somebody has it answer for nothing.",
+		conditions: func(_ *program, limit float64) []condition {
+			return []condition{counted("Times that a tenant's answers of the day were used up", mChats, ofService, 1*hours, limit, byTenant, is(t.Event, t.ChatExhausted))}
+		},
+	},
+	{
 		name: "model-fallback", title: "A model is not available", severity: "WARNING", threshold: 0, unit: events,
 		why: "A tenant's workflow names a model that is retired or not served here. The stack's model did the work; the workflow has to be corrected.",
 		conditions: func(_ *program, limit float64) []condition {

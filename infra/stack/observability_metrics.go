@@ -90,7 +90,7 @@ var logMetrics = []logMetric{
 	{name: mRecordings, title: "Recordings and pictures fetched", resource: ofService, events: []string{t.RecordingStored, t.RecordingFailed, t.PictureKept, t.PictureFailed}, labels: []string{t.Event, t.Outcome}},
 	{name: mTranscription, title: "Time from the recording to its transcript", resource: ofService, events: []string{t.TranscriptionDone}, labels: []string{t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mDocuments, title: "Documents read", resource: ofService, events: []string{t.DocumentRead, t.DocumentFailed}, labels: []string{t.Event, t.Outcome}},
-	{name: mChats, title: "Answers of the chat's assistant", resource: ofService, events: []string{t.ChatAnswered, t.ChatFailed}, labels: []string{t.Event, t.Model}},
+	{name: mChats, title: "Answers of the chat's assistant", resource: ofService, events: []string{t.ChatAnswered, t.ChatFailed, t.ChatExhausted}, labels: []string{t.Event, t.Model}},
 	{name: mUntranscribed, title: "Transcriptions failed", resource: ofService, events: []string{t.TranscriptionFailed}, labels: []string{t.Outcome}},
 	{name: mAnalysis, title: "Time of an analysis", resource: ofService, events: []string{t.AnalysisDone}, labels: []string{t.Channel, t.Model, t.Outcome}, value: t.Seconds, unit: "s", bounds: secondsBounds},
 	{name: mUnanalysed, title: "Analyses failed", resource: ofService, events: []string{t.AnalysisFailed}, labels: []string{t.Channel, t.Model}},

@@ -46,14 +46,15 @@ func TestDirect(t *testing.T) {
 	answers := &seen{count: map[string]map[int]int{}}
 
 	examples := map[string][]message{}
-	var session struct {
+	type conversation struct {
 		ID    string `json:"session_id"`
 		Token string `json:"token"`
 	}
-	inside := func(m *message) {
+	var session, over conversation // over: its tenant's limit is used up
+	inside := func(m *message, c conversation) {
 		if strings.Contains(m.op.path, "{id}") {
-			m.path = map[string]string{"id": session.ID}
-			m.header.Set("Chat-Token", session.Token)
+			m.path = map[string]string{"id": c.ID}
+			m.header.Set("Chat-Token", c.Token)
 		}
 	}
 	byID := func(id string) operation {
@@ -66,7 +67,7 @@ func TestDirect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m = m.with("", inside)
+			m = m.with("", func(m *message) { inside(m, session) })
 			examples[op.id] = append(examples[op.id], m)
 			r, err := w.request(m)
 			if err != nil {
@@ -90,6 +91,10 @@ func TestDirect(t *testing.T) {
 			}
 		}
 	}
+	opening := examples["openChat"][0].with("limited", func(m *message) { m.body = fmt.Appendf(nil, `{"tenant_id":%q}`, limited) })
+	if a, err := w.send(opening); err != nil || json.Unmarshal(a.body, &over) != nil || a.status != http.StatusCreated {
+		t.Fatalf("a conversation of the limited tenant: %d %s, %v", a.status, a.body, err)
+	}
 	changes := map[string]func(*message){
 		"wrong_token":  func(m *message) { m.header.Set("Chat-Token", tenantID+".x") },
 		"other_tenant": func(m *message) { m.body = []byte(strings.ReplaceAll(string(m.body), tenantID, "nobody-at-all")) },
@@ -98,7 +103,7 @@ func TestDirect(t *testing.T) {
 			if m.op.id == "openChat" {
 				m.body = fmt.Appendf(nil, `{"tenant_id":%q}`, limited)
 			}
-			m.header.Set("Chat-Token", limited+".x")
+			inside(m, over)
 		},
 		"bad_query":   func(m *message) { m.query = "after=x" },
 		"wrong_email": func(m *message) { m.body = []byte(strings.Replace(string(m.body), "{", `{"email":"x",`, 1)) },

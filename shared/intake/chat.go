@@ -28,10 +28,14 @@ type Chat struct {
 	// QuietAfter is for how long nobody may have written before a conversation
 	// becomes a request, a Go duration of 1m to 24h. Default 10m.
 	QuietAfter string `json:"quietAfter,omitempty"`
-	// MaxAnswers is how many answers the assistant gives in one conversation,
-	// MaxMessages how many messages one takes at all. Default 30 and 200.
-	MaxAnswers  int `json:"maxAnswers,omitempty"`
-	MaxMessages int `json:"maxMessages,omitempty"`
+	// MaxAnswers is to how many messages of one conversation the assistant may
+	// answer, the first ones, MaxAnswersPerDay how often it may be asked for the
+	// tenant in a day (UTC), MaxMessages how many messages one conversation
+	// takes at all. What is over the first two is taken in and acknowledged.
+	// Default 30, 1000 and 200.
+	MaxAnswers       int `json:"maxAnswers,omitempty"`
+	MaxAnswersPerDay int `json:"maxAnswersPerDay,omitempty"`
+	MaxMessages      int `json:"maxMessages,omitempty"`
 	// PerMinute and PerAddress are Config's, for the requests of a chat.
 	// Default 1200 and 60.
 	PerMinute  int `json:"perMinute,omitempty"`
@@ -60,6 +64,9 @@ func (c Chat) WithDefaults() Chat {
 	}
 	if c.MaxAnswers == 0 {
 		c.MaxAnswers = 30
+	}
+	if c.MaxAnswersPerDay == 0 {
+		c.MaxAnswersPerDay = 1000
 	}
 	if c.MaxMessages == 0 {
 		c.MaxMessages = 200
@@ -118,7 +125,7 @@ func (c Chat) validate(path string) error {
 	for _, n := range []struct {
 		at         string
 		value, max int
-	}{{"maxAnswers", c.MaxAnswers, 1000}, {"maxMessages", c.MaxMessages, 1000}, {"perMinute", c.PerMinute, 100_000}, {"perAddress", c.PerAddress, 10_000}} {
+	}{{"maxAnswers", c.MaxAnswers, 1000}, {"maxAnswersPerDay", c.MaxAnswersPerDay, 1_000_000}, {"maxMessages", c.MaxMessages, 1000}, {"perMinute", c.PerMinute, 100_000}, {"perAddress", c.PerAddress, 10_000}} {
 		if n.value < 0 || n.value > n.max {
 			add(n.at, "must be 1 to %d, not %d", n.max, n.value)
 		}

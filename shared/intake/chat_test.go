@@ -9,7 +9,7 @@ import (
 
 func TestChatValidate(t *testing.T) {
 	t.Parallel()
-	good := Chat{Enabled: true, Assistant: true, Streams: true, Greeting: "Hi!", Facts: []string{"We do kitchens."}, QuietAfter: "90s", MaxAnswers: 1, MaxMessages: 2, PerMinute: 3, PerAddress: 4}
+	good := Chat{Enabled: true, Assistant: true, Streams: true, Greeting: "Hi!", Facts: []string{"We do kitchens."}, QuietAfter: "90s", MaxAnswers: 1, MaxAnswersPerDay: 5, MaxMessages: 2, PerMinute: 3, PerAddress: 4}
 	for name, c := range map[string]Chat{"zero": {}, "good": good} {
 		if err := c.validate("t.chat"); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -17,7 +17,7 @@ func TestChatValidate(t *testing.T) {
 	}
 	wrong := Config{Chat: Chat{
 		Assistant: true, Greeting: strings.Repeat("x", 501), Acknowledgement: " x", Facts: []string{"", "x "}, QuietAfter: "59s",
-		MaxAnswers: -1, MaxMessages: 1001, PerMinute: -1, PerAddress: 10_001,
+		MaxAnswers: -1, MaxAnswersPerDay: 1_000_001, MaxMessages: 1001, PerMinute: -1, PerAddress: 10_001,
 	}}
 	err := wrong.Validate("t")
 	if err == nil {
@@ -28,7 +28,7 @@ func TestChatValidate(t *testing.T) {
 		path, _, _ := strings.Cut(line, ": ")
 		at = append(at, strings.TrimPrefix(path, "t.chat."))
 	}
-	want := []string{"greeting", "acknowledgement", "facts[0]", "facts[1]", "assistant", "quietAfter", "maxAnswers", "maxMessages", "perMinute", "perAddress"}
+	want := []string{"greeting", "acknowledgement", "facts[0]", "facts[1]", "assistant", "quietAfter", "maxAnswers", "maxAnswersPerDay", "maxMessages", "perMinute", "perAddress"}
 	if !slices.Equal(at, want) {
 		t.Errorf("mistakes at %v, want %v", at, want)
 	}
@@ -43,7 +43,7 @@ func TestChatValidate(t *testing.T) {
 func TestChatDefaults(t *testing.T) {
 	t.Parallel()
 	d := Config{}.WithDefaults().Chat
-	if d.Quiet() != 10*time.Minute || d.MaxAnswers != 30 || d.MaxMessages != 200 || d.PerMinute != 1200 || d.PerAddress != 60 || d.Greeting == "" || d.Acknowledgement == "" {
+	if d.Quiet() != 10*time.Minute || d.MaxAnswers != 30 || d.MaxAnswersPerDay != 1000 || d.MaxMessages != 200 || d.PerMinute != 1200 || d.PerAddress != 60 || d.Greeting == "" || d.Acknowledgement == "" {
 		t.Errorf("%+v", d)
 	}
 	if got := (Chat{QuietAfter: "2m"}).WithDefaults().Quiet(); got != 2*time.Minute {

@@ -59,6 +59,18 @@ func NewGuard(cfg Config, now func() time.Time) *Guard {
 // the tenant and the caller's address are within their limits. A page that may
 // is told so in the answer's headers. The error is of package problem.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, tenantID string, cfg intake.Config) error {
+	// The caller first: an address that is over its own budget takes nothing of
+	// the tenant's, which is everybody's.
+	if err := g.AdmitCaller(w, r, tenantID, cfg); err != nil {
+		return err
+	}
+	return g.AdmitTenant(tenantID, cfg)
+}
+
+// AdmitCaller is the part of Admit that is about the caller: the page and the
+// address. It is for requests that prove something before they may count among
+// their tenant's.
+func (g *Guard) AdmitCaller(w http.ResponseWriter, r *http.Request, tenantID string, cfg intake.Config) error {
 	cfg = cfg.WithDefaults()
 	origin := r.Header.Get("Origin")
 	if !cfg.AllowsOrigin(origin) {
@@ -67,25 +79,21 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, tenantID string, c
 	if origin != "" {
 		allow(w, origin) // also for what is refused below: the page has to read why
 	}
-	address := ""
 	if caller := g.Address(r); caller != "" {
-		address = "address/" + tenantID + "/" + caller
+		return g.take("address/"+tenantID+"/"+caller, cfg.PerAddress)
 	}
-	for _, limit := range []struct {
-		key       string // "" = no limit
-		perMinute int
-	}{
-		// The address first: one that is over its own budget takes nothing of
-		// the tenant's, which is everybody's.
-		{address, cfg.PerAddress},
-		{"tenant/" + tenantID, cfg.PerMinute},
-	} {
-		if limit.key == "" {
-			continue
-		}
-		if wait := g.wait(limit.key, limit.perMinute); wait > 0 {
-			return problem.RetryAfter(problem.TooManyRequests, fmt.Sprintf("at most %d requests a minute", limit.perMinute), wait)
-		}
+	return nil
+}
+
+// AdmitTenant is the rest of Admit: the tenant's limit.
+func (g *Guard) AdmitTenant(tenantID string, cfg intake.Config) error {
+	return g.take("tenant/"+tenantID, cfg.WithDefaults().PerMinute)
+}
+
+// take takes one request from the key's budget, or says when there is one.
+func (g *Guard) take(key string, perMinute int) error {
+	if wait := g.wait(key, perMinute); wait > 0 {
+		return problem.RetryAfter(problem.TooManyRequests, fmt.Sprintf("at most %d requests a minute", perMinute), wait)
 	}
 	return nil
 }

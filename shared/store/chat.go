@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
+	"cloud.google.com/go/civil"
 	"cloud.google.com/go/spanner"
 	"google.golang.org/api/iterator"
 )
@@ -16,8 +18,8 @@ import (
 var (
 	// ErrOtherMessage: the number is another message's.
 	ErrOtherMessage = errors.New("a message of this number is known, and says something else")
-	// ErrChatFull: the conversation has its most messages.
-	ErrChatFull = errors.New("the conversation has its most messages")
+	// ErrChatFull: the conversation takes no more.
+	ErrChatFull = errors.New("the conversation is full")
 )
 
 // GapError says that messages before this one are missing. Nothing was written.
@@ -54,6 +56,23 @@ type ChatSession struct {
 	Closed      bool
 	Last        int64 // number of the last message, 0 = none
 	Recorded    int64 // number of the last message that the request knows
+	Chars       int64 // of all its messages
+	// RecordedAt is when the request last heard of it, zero = never. DueAt is
+	// from when on what the request does not know is to reach it, zero = there
+	// is nothing.
+	RecordedAt, DueAt time.Time
+}
+
+// Due tells whether a closed conversation is to reach its request now.
+func (s *ChatSession) Due(now time.Time) bool {
+	return s.Closed && !s.DueAt.IsZero() && !s.DueAt.After(now)
+}
+
+// ChatBounds are those of a conversation.
+type ChatBounds struct {
+	Quiet    time.Duration // for how long nothing more may come before it counts as quiet
+	Messages int64
+	Chars    int64 // of all messages
 }
 
 // ChatAnswer is what the company's side said to a message.
@@ -116,13 +135,12 @@ func (t *Tenant) Chat(ctx context.Context, sessionID string) (*ChatSession, erro
 }
 
 // Say keeps the visitor's message, and reserves its answer for the holder of
-// the claim until lease from now. quiet is for how long nothing more may come
-// before the conversation counts as quiet, most how many messages it takes.
+// the claim until lease from now.
 //
 // A message that is known is a duplicate, for which nothing is written. If its
 // answer is nobody's business any more, the caller gets it. Errors besides
 // Spanner's: ErrNotFound, ErrOtherMessage, ErrChatFull, *GapError.
-func (t *Tenant) Say(ctx context.Context, sessionID string, m ChatMessage, claim string, lease, quiet time.Duration, most int64) (*ChatSaid, error) {
+func (t *Tenant) Say(ctx context.Context, sessionID string, m ChatMessage, claim string, lease time.Duration, bounds ChatBounds) (*ChatSaid, error) {
 	visitor, err := visitorJSON(m.Visitor)
 	if err != nil {
 		return nil, fmt.Errorf("say: %w", err)
@@ -158,20 +176,22 @@ func (t *Tenant) Say(ctx context.Context, sessionID string, m ChatMessage, claim
 		if m.Number != s.Last+1 {
 			return &GapError{Expected: s.Last + 1}
 		}
-		if m.Number > most {
+		chars := s.Chars + int64(utf8.RuneCountInString(m.Text))
+		if m.Number > bounds.Messages || chars > bounds.Chars {
 			return ErrChatFull
 		}
 		said = &ChatSaid{Message: m, Session: *s, Reopened: s.Closed, Claimed: true}
 		said.Message.At, said.Message.AnsweringUntil = now, now.Add(lease)
 		said.Session.Last, said.Session.Closed = m.Number, false
+		said.Session.Chars, said.Session.DueAt = chars, now.Add(bounds.Quiet)
 		return tx.BufferWrite([]*spanner.Mutation{
 			spanner.InsertMap("chat_messages", map[string]any{
 				"tenant_id": t.id, "session_id": sessionID, "number": m.Number, "message": m.Text, "visitor": visitor, "said_at": now,
 				"answer_claim": claim, "answering_until": now.Add(lease),
 			}),
 			spanner.UpdateMap("chat_sessions", map[string]any{
-				"tenant_id": t.id, "session_id": sessionID, "last_number": m.Number, "state": chatOpen,
-				"quiet_shard": sweepShard(sessionID), "quiet_at": now.Add(quiet), "expires_at": spanner.NullTime{}, "updated_at": spanner.CommitTimestamp,
+				"tenant_id": t.id, "session_id": sessionID, "last_number": m.Number, "said_chars": chars, "state": chatOpen,
+				"quiet_shard": sweepShard(sessionID), "quiet_at": now.Add(bounds.Quiet), "expires_at": spanner.NullTime{}, "updated_at": spanner.CommitTimestamp,
 			}),
 		})
 	})
@@ -182,12 +202,12 @@ func (t *Tenant) Say(ctx context.Context, sessionID string, m ChatMessage, claim
 }
 
 // Answer keeps the answer to a message, unless it has one: the first counts. It
-// returns the answer that counts, and whether the conversation is closed.
+// returns the answer that counts, and whether the conversation is due.
 // ErrLostClaim: another has the claim. With claim "" the answer counts where
 // nobody has it any more.
 func (t *Tenant) Answer(ctx context.Context, sessionID string, number int64, claim string, answer ChatAnswer) (*ChatAnswer, bool, error) {
 	var kept *ChatAnswer
-	var closed bool
+	var due bool
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		row, err := tx.ReadRow(ctx, "chat_messages", spanner.Key{t.id, sessionID, number}, []string{"answer", "answered_by", "answered_at", "answer_claim", "answering_until"})
 		if err != nil {
@@ -202,8 +222,8 @@ func (t *Tenant) Answer(ctx context.Context, sessionID string, number int64, cla
 		if err != nil {
 			return err
 		}
-		closed = s.Closed
 		now := t.db.now()
+		due = s.Due(now)
 		switch {
 		case text.Valid:
 			kept = &ChatAnswer{Text: text.StringVal, By: by.StringVal, At: at.Time}
@@ -221,7 +241,20 @@ func (t *Tenant) Answer(ctx context.Context, sessionID string, number int64, cla
 	if err != nil {
 		return nil, false, fmt.Errorf("answer to message %d: %w", number, err)
 	}
-	return kept, closed, nil
+	return kept, due, nil
+}
+
+// ChatMessage returns the message of that number, or ErrNotFound.
+func (t *Tenant) ChatMessage(ctx context.Context, sessionID string, number int64) (*ChatMessage, error) {
+	row, err := t.db.client.Single().ReadRow(ctx, "chat_messages", spanner.Key{t.id, sessionID, number}, chatMessageColumns)
+	if err != nil {
+		return nil, fmt.Errorf("message %d of chat %s: %w", number, sessionID, notFound(err))
+	}
+	m, err := chatMessageOf(row)
+	if err != nil {
+		return nil, fmt.Errorf("message %d of chat %s: %w", number, sessionID, err)
+	}
+	return m, nil
 }
 
 // ChatMessages returns the messages after the one of that number, in order.
@@ -234,9 +267,10 @@ func (t *Tenant) ChatMessages(ctx context.Context, sessionID string, after int64
 }
 
 // CloseChat ends a conversation, until somebody says something more. What the
-// request does not know counts as quiet from now on. It returns the
-// conversation as it is then.
-func (t *Tenant) CloseChat(ctx context.Context, sessionID string) (*ChatSession, error) {
+// request does not know is due at once, but not sooner than every after the
+// request last heard of the conversation. It returns the conversation as it is
+// then.
+func (t *Tenant) CloseChat(ctx context.Context, sessionID string, every time.Duration) (*ChatSession, error) {
 	var s *ChatSession
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		var err error
@@ -246,7 +280,11 @@ func (t *Tenant) CloseChat(ctx context.Context, sessionID string) (*ChatSession,
 		s.Closed = true
 		values := map[string]any{"tenant_id": t.id, "session_id": sessionID, "state": chatClosed, "updated_at": spanner.CommitTimestamp}
 		if s.Last > s.Recorded {
-			values["quiet_at"] = t.db.now()
+			s.DueAt = t.db.now()
+			if next := s.RecordedAt.Add(every); !s.RecordedAt.IsZero() && next.After(s.DueAt) {
+				s.DueAt = next
+			}
+			values["quiet_at"] = s.DueAt
 		}
 		return tx.BufferWrite([]*spanner.Mutation{spanner.UpdateMap("chat_sessions", values)})
 	})
@@ -254,6 +292,42 @@ func (t *Tenant) CloseChat(ctx context.Context, sessionID string) (*ChatSession,
 		return nil, fmt.Errorf("close chat %s: %w", sessionID, err)
 	}
 	return s, nil
+}
+
+// TakeChatAnswers takes answers of the assistant out of the tenant's most of a
+// day (2006-01-02): want, or as many as are left, which may be none. Rows of
+// days past are kept for a month.
+func (t *Tenant) TakeChatAnswers(ctx context.Context, day string, want, most int64) (granted int64, err error) {
+	date, err := civil.ParseDate(day)
+	if err != nil {
+		return 0, fmt.Errorf("answers of the day: %w", err)
+	}
+	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+		granted = 0
+		row, err := tx.ReadRow(ctx, "chat_days", spanner.Key{t.id, date}, []string{"answers"})
+		var taken int64
+		switch err = notFound(err); {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			if err := row.Column(0, &taken); err != nil {
+				return err
+			}
+		}
+		if granted = min(want, most-taken); granted <= 0 {
+			granted = 0
+			return nil
+		}
+		return tx.BufferWrite([]*spanner.Mutation{spanner.InsertOrUpdateMap("chat_days", map[string]any{
+			"tenant_id": t.id, "day": date, "answers": taken + granted,
+			"expires_at": date.In(time.UTC).Add(chatKept), "updated_at": spanner.CommitTimestamp,
+		})})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("answers of the day: %w", err)
+	}
+	return granted, nil
 }
 
 // ChatRecorded notes that the conversation's request knows the messages through
@@ -264,7 +338,7 @@ func (t *Tenant) ChatRecorded(ctx context.Context, sessionID string, through int
 		if err != nil || through <= s.Recorded {
 			return err
 		}
-		values := map[string]any{"tenant_id": t.id, "session_id": sessionID, "recorded_number": through, "updated_at": spanner.CommitTimestamp}
+		values := map[string]any{"tenant_id": t.id, "session_id": sessionID, "recorded_number": through, "recorded_at": t.db.now(), "updated_at": spanner.CommitTimestamp}
 		if s.Last == through {
 			values["quiet_shard"], values["quiet_at"] = spanner.NullInt64{}, spanner.NullTime{}
 			values["expires_at"] = t.db.now().Add(chatKept)
@@ -332,12 +406,12 @@ func (db *DB) QuietChats(ctx context.Context, limit int) ([]QuietChat, error) {
 // rowReader is a transaction, or a single read.
 type rowReader interface {
 	ReadRow(ctx context.Context, table string, key spanner.Key, columns []string) (*spanner.Row, error)
-	Query(ctx context.Context, stmt spanner.Statement) *spanner.RowIterator
+	ReadWithOptions(ctx context.Context, table string, keys spanner.KeySet, columns []string, opts *spanner.ReadOptions) *spanner.RowIterator
 }
 
 func (t *Tenant) chat(ctx context.Context, tx rowReader, sessionID string) (*ChatSession, error) {
 	row, err := tx.ReadRow(ctx, "chat_sessions", spanner.Key{t.id, sessionID},
-		[]string{"token_sha256", "office_id", "page", "visitor", "state", "last_number", "recorded_number"})
+		[]string{"token_sha256", "office_id", "page", "visitor", "state", "last_number", "recorded_number", "said_chars", "recorded_at", "quiet_at"})
 	if err != nil {
 		return nil, notFound(err)
 	}
@@ -345,40 +419,49 @@ func (t *Tenant) chat(ctx context.Context, tx rowReader, sessionID string) (*Cha
 	var office, page spanner.NullString
 	var visitor spanner.NullJSON
 	var state string
-	if err := row.Columns(&s.TokenSHA256, &office, &page, &visitor, &state, &s.Last, &s.Recorded); err != nil {
+	var chars spanner.NullInt64
+	var recorded, due spanner.NullTime
+	if err := row.Columns(&s.TokenSHA256, &office, &page, &visitor, &state, &s.Last, &s.Recorded, &chars, &recorded, &due); err != nil {
 		return nil, err
 	}
+	s.Chars, s.RecordedAt, s.DueAt = chars.Int64, recorded.Time, due.Time
 	s.OfficeID, s.Page, s.Closed = office.StringVal, page.StringVal, state == chatClosed
 	s.Visitor, err = visitorOf(visitor)
 	return s, err
 }
 
+var chatMessageColumns = []string{"number", "message", "visitor", "said_at", "answer", "answered_by", "answered_at", "answering_until"}
+
+// chatMessages reads the messages after the one of that number, in order; all
+// of them if limit is 0. They are read by key, not by query: docs/load.md.
 func (t *Tenant) chatMessages(ctx context.Context, tx rowReader, sessionID string, after, limit int64) ([]ChatMessage, error) {
-	query := `SELECT number, message, visitor, said_at, answer, answered_by, answered_at, answering_until FROM chat_messages
-		WHERE tenant_id = @tenant AND session_id = @session AND number > @after ORDER BY number`
-	params := map[string]any{"tenant": t.id, "session": sessionID, "after": after}
-	if limit > 0 {
-		query, params["limit"] = query+" LIMIT @limit", limit
-	}
+	behind := spanner.KeyRange{Start: spanner.Key{t.id, sessionID, after}, End: spanner.Key{t.id, sessionID}, Kind: spanner.OpenClosed}
 	var all []ChatMessage
-	err := tx.Query(ctx, spanner.Statement{SQL: query, Params: params}).Do(func(row *spanner.Row) error {
-		var m ChatMessage
-		var visitor spanner.NullJSON
-		var answer, by spanner.NullString
-		var at, until spanner.NullTime
-		err := row.Columns(&m.Number, &m.Text, &visitor, &m.At, &answer, &by, &at, &until)
-		if err != nil {
-			return err
+	err := tx.ReadWithOptions(ctx, "chat_messages", behind, chatMessageColumns, &spanner.ReadOptions{Limit: int(limit)}).Do(func(row *spanner.Row) error {
+		m, err := chatMessageOf(row)
+		if err == nil {
+			all = append(all, *m)
 		}
-		m.AnsweringUntil = until.Time
-		if answer.Valid {
-			m.Answer = &ChatAnswer{Text: answer.StringVal, By: by.StringVal, At: at.Time}
-		}
-		m.Visitor, err = visitorOf(visitor)
-		all = append(all, m)
 		return err
 	})
 	return slices.Clip(all), err
+}
+
+func chatMessageOf(row *spanner.Row) (*ChatMessage, error) {
+	var m ChatMessage
+	var visitor spanner.NullJSON
+	var answer, by spanner.NullString
+	var at, until spanner.NullTime
+	err := row.Columns(&m.Number, &m.Text, &visitor, &m.At, &answer, &by, &at, &until)
+	if err != nil {
+		return nil, err
+	}
+	m.AnsweringUntil = until.Time
+	if answer.Valid {
+		m.Answer = &ChatAnswer{Text: answer.StringVal, By: by.StringVal, At: at.Time}
+	}
+	m.Visitor, err = visitorOf(visitor)
+	return &m, err
 }
 
 func visitorJSON(v Visitor) (spanner.NullJSON, error) {

@@ -358,7 +358,7 @@ var services = []service{
 			d.must(err)
 		})
 	}},
-	{topology.ChatAPI, []string{"Intake", "Offices", "OpenChat", "Chat", "Say", "Answer", "ChatMessages", "CloseChat", "ChatRecorded", "Record", "MarkEnqueued"}, func(d *driver) {
+	{topology.ChatAPI, []string{"Intake", "Offices", "OpenChat", "Chat", "Say", "Answer", "ChatMessage", "ChatMessages", "CloseChat", "TakeChatAnswers", "ChatRecorded", "Record", "MarkEnqueued"}, func(d *driver) {
 		d.accepts(func() {
 			_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
 			d.must(err)
@@ -367,16 +367,22 @@ var services = []service{
 		})
 		h := d.db.Tenant(storetest.Acme)
 		d.must(h.OpenChat(d.Context(), store.ChatSession{SessionID: "s"}))
-		_, err := h.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, time.Minute, 10)
+		_, err := h.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, store.ChatBounds{Quiet: time.Minute, Messages: 10, Chars: 10})
 		d.must(err)
-		_, err = h.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, time.Minute, 10)
+		_, err = h.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, store.ChatBounds{Quiet: time.Minute, Messages: 10, Chars: 10})
 		d.must(err)
 		_, _, err = h.Answer(d.Context(), "s", 1, "claim", store.ChatAnswer{Text: "y", By: "notice"})
 		d.must(err)
 		_, err = h.ChatMessages(d.Context(), "s", 0)
 		d.must(err)
-		_, err = h.CloseChat(d.Context(), "s")
+		_, err = h.ChatMessage(d.Context(), "s", 1)
 		d.must(err)
+		_, err = h.CloseChat(d.Context(), "s", time.Minute)
+		d.must(err)
+		for range 2 {
+			_, err = h.TakeChatAnswers(d.Context(), "2026-11-26", 1, 10)
+			d.must(err)
+		}
 		d.must(h.ChatRecorded(d.Context(), "s", 1))
 	}},
 	{topology.AudioProcessor, []string{"Claim", "Fail", "Finish", "KeepDocuments", "MarkEnqueued"}, func(d *driver) {
@@ -468,7 +474,7 @@ var services = []service{
 	}, func(d *driver) {
 		h, other := d.later.Tenant(storetest.Acme), d.other.Tenant(storetest.Acme)
 		d.must(other.OpenChat(d.Context(), store.ChatSession{SessionID: "s"}))
-		_, err := other.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, time.Minute, 10)
+		_, err := other.Say(d.Context(), "s", store.ChatMessage{Number: 1, Text: "x"}, "claim", time.Minute, store.ChatBounds{Quiet: time.Minute, Messages: 10, Chars: 10})
 		d.must(err)
 		_, err = d.later.QuietChats(d.Context(), 10)
 		d.must(err)

@@ -105,6 +105,9 @@ const (
 	// ChatFailed: the same, and a fixed sentence was said instead, or after what
 	// had been said.
 	ChatFailed = "chat.failed"
+	// ChatExhausted: the tenant's assistant has given its answers of the day:
+	// answers (how many). Once a day from each instance.
+	ChatExhausted = "chat.exhausted"
 )
 
 // Events of a decision's effects. All have provider, and a cause unless it went

@@ -15,6 +15,7 @@ import (
 
 	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/internal/daemonapi"
+	"ingestion.internal/local/internal/follow"
 	"ingestion.internal/local/internal/sample"
 	"ingestion.internal/shared/topology"
 )
@@ -57,7 +58,8 @@ func (a *app) chat(ctx context.Context) error {
 		}
 	}
 	var closed struct {
-		RequestID string `json:"request_id"`
+		RequestID string    `json:"request_id"`
+		RecordsAt time.Time `json:"records_at"`
 	}
 	if err := c.exchange(ctx, http.MethodPost, "/api/v1/chat/sessions/"+c.SessionID+"/close", map[string]any{}, &closed); err != nil {
 		return coded(cli.ExitRequest, err)
@@ -65,8 +67,35 @@ func (a *app) chat(ctx context.Context) error {
 	if err := a.keepChat(c); err != nil {
 		return err
 	}
+	if !closed.RecordsAt.IsZero() {
+		if err := a.awaitChat(ctx, db, c.Tenant, closed.RequestID, closed.RecordsAt); err != nil {
+			return err
+		}
+	}
 	story, err := a.follow(ctx, db, c.Tenant, closed.RequestID, false)
 	return a.tell(ctx, story, err)
+}
+
+// sweepPatience is how long after it is due a conversation may take to reach its
+// request: the sweeper runs once a minute.
+const sweepPatience = 2 * time.Minute
+
+// awaitChat waits until the request hears of what was said since its last
+// analysis, which is once in the chat's quietAfter at most.
+func (a *app) awaitChat(ctx context.Context, db *follow.Spanner, tenantID, requestID string, at time.Time) error {
+	heard, err := db.Events(ctx, tenantID, requestID)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, at.Add(sweepPatience), errors.New("the sweeper has not run"))
+	defer cancel()
+	it := a.board.Start("conversation", fmt.Sprintf("its request was analysed not long ago; what is new reaches it after %s, when the sweeper runs", at.Local().Format(time.TimeOnly)))
+	if err := db.AwaitEvents(ctx, tenantID, requestID, heard+1); err != nil {
+		it.Fail("not recorded")
+		return coded(cli.ExitRequest, fmt.Errorf("%w (what the services say: go run ./local logs)", err))
+	}
+	it.Done("recorded")
+	return nil
 }
 
 // chatMessages are the arguments, the lines of standard input for "-", or a
