@@ -24,7 +24,7 @@ type config struct {
 	Store store.Config
 	Stage pipeline.StageConfig
 	Tasks pipeline.TasksConfig
-	Next  pipeline.WorkflowTarget
+	Next  pipeline.Target `envPrefix:"WORKFLOW_"`
 
 	VertexProject  string `env:"VERTEX_AI_PROJECT,required,notEmpty"`
 	VertexLocation string `env:"VERTEX_AI_LOCATION,required,notEmpty"`
@@ -45,7 +45,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{topology.Workflow.Queue(): cfg.Next})
 	if err != nil {
 		return err
 	}

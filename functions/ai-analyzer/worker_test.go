@@ -364,7 +364,7 @@ func TestStage(t *testing.T) {
 
 	w, m := newWorker(t)
 	enqueuer := pipeline.NewEnqueuer(tasks, pipeline.TasksConfig{ServiceAccount: "sa@p.iam"},
-		pipeline.WorkflowTarget{Queue: "projects/p/locations/l/queues/workflow", ServiceURL: "http://engine"}.Target())
+		pipeline.Targets{topology.Workflow.Queue(): {Queue: "projects/p/locations/l/queues/workflow", ServiceURL: "http://engine"}})
 	s := service.New(service.Config{MaxBodyBytes: 1 << 20}, slog.New(slog.DiscardHandler))
 	pipeline.NewRunner(db, w, enqueuer, pipeline.StageConfig{MaxAttempts: 3, Lease: time.Minute}).Mount(s.Router)
 	rec := httptest.NewRecorder()

@@ -43,7 +43,7 @@ type config struct {
 	Secrets secrets.Config
 	Stage   pipeline.StageConfig
 	Tasks   pipeline.TasksConfig
-	Next    pipeline.AIAnalysisTarget
+	Next    pipeline.Target `envPrefix:"AI_ANALYSIS_"`
 
 	Bucket            string   `env:"AUDIO_STORAGE_BUCKET,required,notEmpty"`
 	DocumentBucket    string   `env:"DOCUMENT_STORAGE_BUCKET,required,notEmpty"`
@@ -80,7 +80,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		return err
 	}
 	s.OnClose("secret manager", secretManager.Close)
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{topology.AIAnalysis.Queue(): cfg.Next})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ var environ = []string{
 	"SPANNER_INSTANCE=i", "SPANNER_DATABASE=d", "SPANNER_EMULATOR_HOST=127.0.0.1:1",
 	"TENANT_CACHE_TTL=1m", "STAGE_MAX_ATTEMPTS=5", "STAGE_LEASE=15m",
 	"CLOUD_TASKS_SERVICE_ACCOUNT=tasks@p.iam.gserviceaccount.com", "CLOUD_TASKS_ENDPOINT=http://127.0.0.1:1",
-	"AI_ANALYSIS_QUEUE=projects/p/locations/l/queues/ai-analysis", "AI_ANALYZER_URL=http://127.0.0.1:1",
+	"AI_ANALYSIS_QUEUE=projects/p/locations/l/queues/ai-analysis", "AI_ANALYSIS_URL=http://127.0.0.1:1",
 	"SECRET_MANAGER_ENDPOINT=http://127.0.0.1:1", "STORAGE_ENDPOINT=http://127.0.0.1:1", "SPEECH_ENDPOINT=http://127.0.0.1:1",
 	"AUDIO_STORAGE_BUCKET=audio", "DOCUMENT_STORAGE_BUCKET=documents", "SPEECH_TO_TEXT_PROJECT=p",
 	"CALLRAIL_API_URL=http://127.0.0.1:1", "CALLRAIL_RECORDING_HOSTS=127.0.0.1:1,*.callrail.com",

@@ -25,7 +25,7 @@ type config struct {
 	service.Config
 	Store      store.Config
 	Tasks      pipeline.TasksConfig
-	AIAnalysis pipeline.AIAnalysisTarget
+	AIAnalysis pipeline.Target `envPrefix:"AI_ANALYSIS_"`
 
 	CalendarURL string        `env:"CALENDAR_API_URL"`
 	Batch       int           `env:"CALENDAR_BATCH,required,notEmpty"` // calendars of one run
@@ -51,7 +51,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AIAnalysis.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{topology.AIAnalysis.Queue(): cfg.AIAnalysis})
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { tasks.Close() })
 	enqueuer := pipeline.NewEnqueuer(tasks, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		pipeline.AIAnalysisTarget{Queue: analysisQueue, ServiceURL: "https://analyzer.example"}.Target())
+		pipeline.Targets{topology.AIAnalysis.Queue(): {Queue: analysisQueue, ServiceURL: "https://analyzer.example"}})
 	w.worker = &worker{db: w.db, enqueuer: enqueuer, calendars: client, batch: 10, lease: time.Minute, now: w.now}
 	s := service.New(service.Config{MaxBodyBytes: 10_000}, slog.Default())
 	w.worker.mount(s.Router)

@@ -63,7 +63,7 @@ func newFixtureWith(t *testing.T, lets intake.Config, model http.HandlerFunc) *f
 		Config:        service.Config{MaxBodyBytes: 16 << 10},
 		Store:         storeConfig,
 		Tasks:         pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		AIAnalysis:    pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
+		AIAnalysis:    pipeline.Target{Queue: queue, ServiceURL: "https://analyzer.example"},
 		VertexProject: "p", VertexLocation: "us-central1", VertexEndpoint: gemini.URL, Model: "gemini-3.5-flash-lite", Stall: time.Second,
 	}, s); err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func (f *fixture) sweep() pipeline.ChatSweep {
 	}
 	defer client.Close()
 	enqueuer := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"}.Target())
+		pipeline.Targets{topology.AIAnalysis.Queue(): {Queue: queue, ServiceURL: "https://analyzer.example"}})
 	did, err := pipeline.NewSweeper(later, enqueuer, 100).SweepChats(f.t.Context())
 	if err != nil {
 		f.t.Fatal(err)

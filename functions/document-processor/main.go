@@ -26,7 +26,7 @@ type config struct {
 	Store store.Config
 	Stage pipeline.StageConfig
 	Tasks pipeline.TasksConfig
-	Next  pipeline.AIAnalysisTarget
+	Next  pipeline.Target `envPrefix:"AI_ANALYSIS_"`
 
 	Bucket          string `env:"DOCUMENT_STORAGE_BUCKET,required,notEmpty"`
 	StorageEndpoint string `env:"STORAGE_ENDPOINT"`
@@ -56,7 +56,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{topology.AIAnalysis.Queue(): cfg.Next})
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func newWorld(t *testing.T, off bool) *world {
 	cfg := config{
 		Store: storeConfig, Stage: pipeline.StageConfig{Lease: time.Minute, MaxAttempts: 3},
 		Tasks:  pipeline.TasksConfig{Endpoint: w.google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		Next:   pipeline.AIAnalysisTarget{Queue: "projects/p/locations/l/queues/ai-analysis", ServiceURL: "https://analyzer.example"},
+		Next:   pipeline.Target{Queue: "projects/p/locations/l/queues/ai-analysis", ServiceURL: "https://analyzer.example"},
 		Bucket: bucket, StorageEndpoint: objects.URL(), Processor: processor, Endpoint: reading.URL, MinConfidence: 0.8,
 	}
 	if off {

@@ -58,8 +58,8 @@ func withFiles(t *testing.T, away bool) (*fixture, *fakestorage.Server) {
 		Store:  storeConfig,
 		Tasks:  pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
 		Bucket: documentBucket, StorageEndpoint: endpoint,
-		Documents:  pipeline.DocumentProcessingTarget{Queue: queue, ServiceURL: "https://documents.example"},
-		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
+		Documents:  pipeline.Target{Queue: queue, ServiceURL: "https://documents.example"},
+		AIAnalysis: pipeline.Target{Queue: queue, ServiceURL: "https://analyzer.example"},
 	}, s); err != nil {
 		t.Fatal(err)
 	}

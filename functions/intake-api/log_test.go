@@ -26,8 +26,8 @@ func TestLog(t *testing.T) {
 		Config:     service.Config{MaxBodyBytes: 64 << 10},
 		Store:      storeConfig,
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		Documents:  pipeline.DocumentProcessingTarget{Queue: queue, ServiceURL: "https://documents.example"},
-		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
+		Documents:  pipeline.Target{Queue: queue, ServiceURL: "https://documents.example"},
+		AIAnalysis: pipeline.Target{Queue: queue, ServiceURL: "https://analyzer.example"},
 	}, s); err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,8 @@ type config struct {
 	service.Config
 	Store      store.Config
 	Tasks      pipeline.TasksConfig
-	Documents  pipeline.DocumentProcessingTarget
-	AIAnalysis pipeline.AIAnalysisTarget
+	Documents  pipeline.Target `envPrefix:"DOCUMENT_PROCESSING_"`
+	AIAnalysis pipeline.Target `envPrefix:"AI_ANALYSIS_"`
 	Public     publicapi.Config
 	Secrets    secrets.Config
 
@@ -47,7 +47,10 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Documents.Target(), cfg.AIAnalysis.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{
+		topology.DocumentProcessing.Queue(): cfg.Documents,
+		topology.AIAnalysis.Queue():         cfg.AIAnalysis,
+	})
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,8 @@ func newFixture(t *testing.T, lets intake.Config) *fixture {
 		Store:      storeConfig,
 		Secrets:    secrets.Config{Endpoint: google.URL, Project: "p", MaxAge: time.Minute},
 		Tasks:      pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		Documents:  pipeline.DocumentProcessingTarget{Queue: queue, ServiceURL: "https://documents.example"},
-		AIAnalysis: pipeline.AIAnalysisTarget{Queue: queue, ServiceURL: "https://analyzer.example"},
+		Documents:  pipeline.Target{Queue: queue, ServiceURL: "https://documents.example"},
+		AIAnalysis: pipeline.Target{Queue: queue, ServiceURL: "https://analyzer.example"},
 	}, s); err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func TestLog(t *testing.T) {
 	}
 	t.Cleanup(func() { client.Close() })
 	enqueuer := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		pipeline.AIAnalysisTarget{Queue: "projects/p/locations/l/queues/ai-analysis", ServiceURL: "https://analyzer.example"}.Target())
+		pipeline.Targets{topology.AIAnalysis.Queue(): {Queue: "projects/p/locations/l/queues/ai-analysis", ServiceURL: "https://analyzer.example"}})
 	s := service.New(service.Config{MaxBodyBytes: 1000}, slog.Default())
 	mount(s, pipeline.NewSweeper(db, enqueuer, 100))
 	post := func(want int) {

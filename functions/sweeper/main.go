@@ -27,12 +27,12 @@ type config struct {
 	service.Config
 	Store           store.Config
 	Tasks           pipeline.TasksConfig
-	AudioProcessing pipeline.AudioProcessingTarget
-	Documents       pipeline.DocumentProcessingTarget
-	AIAnalysis      pipeline.AIAnalysisTarget
-	Workflow        pipeline.WorkflowTarget
-	Delivery        pipeline.DeliveryTarget
-	Batch           int `env:"SWEEP_BATCH,required,notEmpty"` // stages of one run
+	AudioProcessing pipeline.Target `envPrefix:"AUDIO_PROCESSING_"`
+	Documents       pipeline.Target `envPrefix:"DOCUMENT_PROCESSING_"`
+	AIAnalysis      pipeline.Target `envPrefix:"AI_ANALYSIS_"`
+	Workflow        pipeline.Target `envPrefix:"WORKFLOW_"`
+	Delivery        pipeline.Target `envPrefix:"DELIVERY_"`
+	Batch           int             `env:"SWEEP_BATCH,required,notEmpty"` // stages of one run
 }
 
 // Validate reports every value out of range.
@@ -50,7 +50,13 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.Documents.Target(), cfg.AIAnalysis.Target(), cfg.Workflow.Target(), cfg.Delivery.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{
+		topology.AudioProcessing.Queue():    cfg.AudioProcessing,
+		topology.DocumentProcessing.Queue(): cfg.Documents,
+		topology.AIAnalysis.Queue():         cfg.AIAnalysis,
+		topology.Workflow.Queue():           cfg.Workflow,
+		topology.Delivery.Queue():           cfg.Delivery,
+	})
 	if err != nil {
 		return err
 	}

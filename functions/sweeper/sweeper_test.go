@@ -46,8 +46,8 @@ func TestSweep(t *testing.T) {
 	defer client.Close()
 	const queues = "projects/p/locations/l/queues/"
 	enqueuer := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		pipeline.AudioProcessingTarget{Queue: queues + "audio-processing", ServiceURL: "https://audio.example"}.Target(),
-		pipeline.AIAnalysisTarget{Queue: queues + "ai-analysis", ServiceURL: "https://analyzer.example"}.Target())
+		pipeline.Targets{topology.AudioProcessing.Queue(): {Queue: queues + "audio-processing", ServiceURL: "https://audio.example"},
+			topology.AIAnalysis.Queue(): {Queue: queues + "ai-analysis", ServiceURL: "https://analyzer.example"}})
 	s := service.New(service.Config{MaxBodyBytes: 1000}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	mount(s, pipeline.NewSweeper(db, enqueuer, 100))
 

@@ -20,9 +20,9 @@ type config struct {
 	Store           store.Config
 	Secrets         secrets.Config
 	Tasks           pipeline.TasksConfig
-	AudioProcessing pipeline.AudioProcessingTarget
-	AIAnalysis      pipeline.AIAnalysisTarget
-	Calendars       pipeline.CalendarsTarget
+	AudioProcessing pipeline.Target `envPrefix:"AUDIO_PROCESSING_"`
+	AIAnalysis      pipeline.Target `envPrefix:"AI_ANALYSIS_"`
+	Calendars       pipeline.Target `envPrefix:"CALENDAR_SYNC_"`
 
 	// PlatformSecret is the signing key of offices without one of their own.
 	PlatformSecret string `env:"CALLRAIL_WEBHOOK_SECRET_NAME,required,notEmpty"`
@@ -42,7 +42,11 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		return err
 	}
 	s.OnClose("secret manager", secretClient.Close)
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.AudioProcessing.Target(), cfg.AIAnalysis.Target(), cfg.Calendars.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{
+		topology.AudioProcessing.Queue(): cfg.AudioProcessing,
+		topology.AIAnalysis.Queue():      cfg.AIAnalysis,
+		topology.Calendars:               cfg.Calendars,
+	})
 	if err != nil {
 		return err
 	}

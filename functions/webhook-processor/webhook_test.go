@@ -57,9 +57,9 @@ func newFixture(t *testing.T, change func(*config)) *fixture {
 		Store:           storeConfig,
 		Secrets:         secrets.Config{Endpoint: google.URL, Project: "p", MaxAge: time.Minute},
 		Tasks:           pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		AudioProcessing: pipeline.AudioProcessingTarget{Queue: audioQueue, ServiceURL: "https://audio.example"},
-		AIAnalysis:      pipeline.AIAnalysisTarget{Queue: analysisQueue, ServiceURL: "https://analyzer.example"},
-		Calendars:       pipeline.CalendarsTarget{Queue: calendarQueue, ServiceURL: "https://calendars.example"},
+		AudioProcessing: pipeline.Target{Queue: audioQueue, ServiceURL: "https://audio.example"},
+		AIAnalysis:      pipeline.Target{Queue: analysisQueue, ServiceURL: "https://analyzer.example"},
+		Calendars:       pipeline.Target{Queue: calendarQueue, ServiceURL: "https://calendars.example"},
 		PlatformSecret:  topology.WebhookSecret,
 	}
 	if change != nil {

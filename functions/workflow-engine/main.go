@@ -20,8 +20,8 @@ type config struct {
 	Store      store.Config
 	Stage      pipeline.StageConfig
 	Tasks      pipeline.TasksConfig
-	Next       pipeline.DeliveryTarget
-	BatchEvery time.Duration `env:"DELIVERY_BATCH_EVERY,required,notEmpty"` // of leads that are not pushed at once
+	Next       pipeline.Target `envPrefix:"DELIVERY_"`
+	BatchEvery time.Duration   `env:"DELIVERY_BATCH_EVERY,required,notEmpty"` // of leads that are not pushed at once
 
 	Geocoding         bool          `env:"GEOCODING_ENABLED"`
 	GeocodingTimeout  time.Duration `env:"GEOCODING_TIMEOUT" envDefault:"5s"`
@@ -53,7 +53,7 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		s.OnClose("geocoding", places.Close)
 		w.places = places
 	}
-	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, cfg.Next.Target())
+	enqueuer, err := pipeline.OpenQueues(ctx, s, cfg.Tasks, pipeline.Targets{topology.Delivery.Queue(): cfg.Next})
 	if err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func TestStage(t *testing.T) {
 			}
 			t.Cleanup(func() { client.Close() })
 			enqueuer := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam"},
-				pipeline.DeliveryTarget{Queue: "projects/p/locations/l/queues/delivery", ServiceURL: "http://dispatcher"}.Target())
+				pipeline.Targets{topology.Delivery.Queue(): {Queue: "projects/p/locations/l/queues/delivery", ServiceURL: "http://dispatcher"}})
 			w := &worker{batchEvery: 15 * time.Minute, now: func() time.Time { return at }}
 			s := service.New(service.Config{MaxBodyBytes: 1 << 20}, slog.New(slog.DiscardHandler))
 			pipeline.NewRunner(db, w, enqueuer, pipeline.StageConfig{MaxAttempts: 3, Lease: time.Minute}).Mount(s.Router)

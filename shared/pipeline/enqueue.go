@@ -36,16 +36,12 @@ const maxDispatchDeadline = 30 * time.Minute
 type Enqueuer struct {
 	client         *cloudtasks.Client
 	serviceAccount string
-	targets        map[topology.Queue]Target
+	targets        Targets
 }
 
 // NewEnqueuer returns an enqueuer to the targets.
-func NewEnqueuer(client *cloudtasks.Client, cfg TasksConfig, targets ...Target) *Enqueuer {
-	e := &Enqueuer{client: client, serviceAccount: cfg.ServiceAccount, targets: map[topology.Queue]Target{}}
-	for _, t := range targets {
-		e.targets[t.ID] = t
-	}
-	return e
+func NewEnqueuer(client *cloudtasks.Client, cfg TasksConfig, targets Targets) *Enqueuer {
+	return &Enqueuer{client: client, serviceAccount: cfg.ServiceAccount, targets: targets}
 }
 
 // taskNames is the UUID namespace of task names.

@@ -22,11 +22,11 @@ func OpenDatabase(ctx context.Context, s *service.Service, cfg store.Config) (*s
 
 // OpenQueues returns an enqueuer to the targets, whose client the service
 // closes at its end.
-func OpenQueues(ctx context.Context, s *service.Service, cfg TasksConfig, targets ...Target) (*Enqueuer, error) {
+func OpenQueues(ctx context.Context, s *service.Service, cfg TasksConfig, targets Targets) (*Enqueuer, error) {
 	client, err := gcp.CloudTasks(ctx, cfg.Endpoint)
 	if err != nil {
 		return nil, err
 	}
 	s.OnClose("cloud tasks", client.Close)
-	return NewEnqueuer(client, cfg, targets...), nil
+	return NewEnqueuer(client, cfg, targets), nil
 }

@@ -49,11 +49,11 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	return newFixtureWith(t, time.Now)
+	return newFixtureWith(t, time.Now, pipeline.Targets{})
 }
 
 // newFixtureWith is newFixture with a clock and more targets.
-func newFixtureWith(t *testing.T, now func() time.Time, more ...pipeline.Target) *fixture {
+func newFixtureWith(t *testing.T, now func() time.Time, targets pipeline.Targets) *fixture {
 	t.Helper()
 	wirefake.Credentials(t)
 	google := wirefake.New(t, nil)
@@ -62,8 +62,8 @@ func newFixtureWith(t *testing.T, now func() time.Time, more ...pipeline.Target)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	enq := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		append(more, pipeline.Target{ID: topology.AIAnalysis.Queue(), Queue: queue, ServiceURL: "https://analyzer.example"})...)
+	targets[topology.AIAnalysis.Queue()] = pipeline.Target{Queue: queue, ServiceURL: "https://analyzer.example"}
+	enq := pipeline.NewEnqueuer(client, pipeline.TasksConfig{ServiceAccount: "tasks@p.iam.gserviceaccount.com"}, targets)
 	return &fixture{t, storetest.Open(t, store.WithClock(now)), google, enq, pipeline.StageConfig{MaxAttempts: 2, Lease: time.Minute}, t.Context()}
 }
 

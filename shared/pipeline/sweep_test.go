@@ -32,7 +32,7 @@ func newSweepFixture(t *testing.T, batch int) *sweepFixture {
 	t.Helper()
 	s := &sweepFixture{}
 	s.fixture = newFixtureWith(t, func() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) },
-		pipeline.Target{ID: topology.AudioProcessing.Queue(), Queue: audioQueue, ServiceURL: "https://audio.example"})
+		pipeline.Targets{topology.AudioProcessing.Queue(): {Queue: audioQueue, ServiceURL: "https://audio.example"}})
 	s.sweeper = pipeline.NewSweeper(s.db, s.enq, batch)
 	return s
 }

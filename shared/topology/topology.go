@@ -57,7 +57,7 @@ type CalendarsRun struct {
 // request_stages.
 type Stage string
 
-// The stages in order. AudioProcessing is for calls with a recording and
+// The stages. AudioProcessing is for calls with a recording and
 // DocumentProcessing for forms with files; a request that nothing follows from
 // ends with Workflow.
 const (
@@ -68,8 +68,39 @@ const (
 	Delivery           Stage = "delivery"
 )
 
-// Stages lists every stage in order.
-var Stages = []Stage{AudioProcessing, DocumentProcessing, AIAnalysis, Workflow, Delivery}
+// Queue is the id of a Cloud Tasks queue. One service works it. Every stage has
+// one; others carry work that is no request's.
+type Queue string
+
+// Calendars is the queue of calendars that have changed.
+const Calendars Queue = "calendar-sync"
+
+// works says which service works which queue. A queue is a row here, a stage's
+// in the stages' order and before the others.
+var works = []struct {
+	queue   Queue
+	service string
+	stage   bool
+}{
+	{AudioProcessing.Queue(), AudioProcessor, true},
+	{DocumentProcessing.Queue(), DocumentProcessor, true},
+	{AIAnalysis.Queue(), AIAnalyzer, true},
+	{Workflow.Queue(), WorkflowEngine, true},
+	{Delivery.Queue(), Dispatcher, true},
+	{Calendars, CalendarSync, false},
+}
+
+// Stages lists every stage in order, Queues every queue, those of the stages
+// first.
+var Stages, Queues = func() (stages []Stage, queues []Queue) {
+	for _, w := range works {
+		queues = append(queues, w.queue)
+		if w.stage {
+			stages = append(stages, Stage(w.queue))
+		}
+	}
+	return stages, queues
+}()
 
 // Before tells whether the stage comes before the other. "" is before none.
 func (s Stage) Before(other Stage) bool {
@@ -82,16 +113,6 @@ func (s Stage) Queue() Queue { return Queue(s) }
 
 // Path is the URL path on the stage's service to which its queue posts tasks.
 func (s Stage) Path() string { return s.Queue().Path() }
-
-// Queue is the id of a Cloud Tasks queue. One service works it. Every stage has
-// one; others carry work that is no request's.
-type Queue string
-
-// Calendars is the queue of calendars that have changed.
-const Calendars Queue = "calendar-sync"
-
-// Queues lists every queue, those of the stages first.
-var Queues = append(StageQueues(Stages...), Calendars)
 
 // StageQueues returns the queues of the stages.
 func StageQueues(stages ...Stage) []Queue {
@@ -108,19 +129,10 @@ func (q Queue) IsStage() bool { return slices.Contains(Stages, Stage(q)) }
 // Service returns the Cloud Run service that works the queue, or "" for an
 // unknown one.
 func (q Queue) Service() string {
-	switch q {
-	case AudioProcessing.Queue():
-		return AudioProcessor
-	case DocumentProcessing.Queue():
-		return DocumentProcessor
-	case AIAnalysis.Queue():
-		return AIAnalyzer
-	case Workflow.Queue():
-		return WorkflowEngine
-	case Delivery.Queue():
-		return Dispatcher
-	case Calendars:
-		return CalendarSync
+	for _, w := range works {
+		if w.queue == q {
+			return w.service
+		}
 	}
 	return ""
 }
@@ -227,12 +239,14 @@ const (
 	EnvSpannerEmulator       = "SPANNER_EMULATOR_HOST"    // read by the Spanner client itself
 )
 
-// EnvServiceURL is the variable that carries the base URL of a queue's
-// service, for example AUDIO_PROCESSOR_URL.
-func (q Queue) EnvServiceURL() string { return envName(q.Service()) + "_URL" }
-
 // EnvQueue is the variable that carries the full name of a queue,
-// projects/P/locations/L/queues/Q, for example AUDIO_PROCESSING_QUEUE.
-func (q Queue) EnvQueue() string { return envName(string(q)) + "_QUEUE" }
+// projects/P/locations/L/queues/Q, for example AI_ANALYSIS_QUEUE.
+func (q Queue) EnvQueue() string { return q.envPrefix() + "QUEUE" }
 
-func envName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
+// EnvServiceURL is the variable that carries the base URL of the queue's
+// service, for example AI_ANALYSIS_URL.
+func (q Queue) EnvServiceURL() string { return q.envPrefix() + "URL" }
+
+func (q Queue) envPrefix() string {
+	return strings.ToUpper(strings.ReplaceAll(string(q), "-", "_")) + "_"
+}
