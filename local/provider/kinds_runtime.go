@@ -46,6 +46,54 @@ func RuntimeKinds(r Runtime) []Kind {
 	}
 }
 
+// served is a resource of an API of the local cloud that has the usual methods.
+// T is the API's resource.
+type served[T any] struct {
+	id      func(Object) string
+	name    string // the property that has the last part of the id
+	spec    func(Object) (*T, error)
+	outputs func(in Object, made *T) Object
+
+	create func(ctx context.Context, parent, name string, spec *T) (*T, error)
+	get    func(ctx context.Context, id string) (*T, error)
+	patch  func(ctx context.Context, id string, spec *T) (*T, error)
+	remove func(ctx context.Context, id string) error
+}
+
+// kind returns k with the methods.
+func (s served[T]) kind(k Kind) Kind {
+	k.Mode, k.ID = Live, s.id
+	k.Create = func(ctx context.Context, in Object) (string, Object, error) {
+		spec, err := s.spec(in)
+		if err != nil {
+			return "", nil, err
+		}
+		id := s.id(in)
+		made, err := s.create(ctx, parentOf(id), text(in, s.name), spec)
+		if err != nil {
+			return "", nil, err
+		}
+		return id, s.outputs(in, made), nil
+	}
+	k.Read = func(ctx context.Context, id string, old Object) (Object, bool, error) {
+		made, err := s.get(ctx, id)
+		return found(made, err, func() Object { return s.outputs(old, made) })
+	}
+	k.Update = func(ctx context.Context, id string, _, in Object) (Object, error) {
+		spec, err := s.spec(in)
+		if err != nil {
+			return nil, err
+		}
+		made, err := s.patch(ctx, id, spec)
+		if err != nil {
+			return nil, err
+		}
+		return s.outputs(in, made), nil
+	}
+	k.Delete = func(ctx context.Context, id string, _ Object) error { return gone(s.remove(ctx, id)) }
+	return k
+}
+
 // repository is Artifact Registry's Docker repository.
 func (r Runtime) repository() Kind {
 	id := located("location", "repositories", "repositoryId")
@@ -57,8 +105,11 @@ func (r Runtime) repository() Kind {
 	outputs := func(in Object, repo *artifactregistryapi.Repository) Object {
 		return with(labelled(in), Object{"name": in["repositoryId"], "createTime": repo.CreateTime, "updateTime": repo.UpdateTime})
 	}
-	return Kind{
-		Type: "gcp:artifactregistry/repository:Repository", Mode: Live, ID: id,
+	return served[artifactregistryapi.Repository]{
+		id, "repositoryId", spec, outputs,
+		r.Registry.CreateRepository, r.Registry.GetRepository, r.Registry.PatchRepository, r.Registry.DeleteRepository,
+	}.kind(Kind{
+		Type:     "gcp:artifactregistry/repository:Repository",
 		Required: []string{"format", "repositoryId"},
 		Replace:  []string{"format", "kmsKeyName", "location", "mavenConfig.allowSnapshotOverwrites", "mavenConfig.versionPolicy", "mode", "project", "remoteRepositoryConfig", "repositoryId"},
 		Computed: []string{"name", "createTime", "updateTime"}, Volatile: []string{"updateTime"},
@@ -75,36 +126,7 @@ func (r Runtime) repository() Kind {
 			}
 			return f
 		},
-		Create: func(ctx context.Context, in Object) (string, Object, error) {
-			s, err := spec(in)
-			if err != nil {
-				return "", nil, err
-			}
-			repo, err := r.Registry.CreateRepository(ctx, parentOf(id(in)), text(in, "repositoryId"), s)
-			if err != nil {
-				return "", nil, err
-			}
-			return repo.Name, outputs(in, repo), nil
-		},
-		Read: func(ctx context.Context, id string, old Object) (Object, bool, error) {
-			repo, err := r.Registry.GetRepository(ctx, id)
-			return found(repo, err, func() Object { return outputs(old, repo) })
-		},
-		Update: func(ctx context.Context, id string, _, in Object) (Object, error) {
-			s, err := spec(in)
-			if err != nil {
-				return nil, err
-			}
-			repo, err := r.Registry.PatchRepository(ctx, id, s)
-			if err != nil {
-				return nil, err
-			}
-			return outputs(in, repo), nil
-		},
-		Delete: func(ctx context.Context, id string, _ Object) error {
-			return gone(r.Registry.DeleteRepository(ctx, id))
-		},
-	}
+	})
 }
 
 // runNames maps the provider's plural names in a Cloud Run template to the
@@ -137,56 +159,17 @@ func (r Runtime) service() Kind {
 		"updateTime", "generation", "observedGeneration", "latestCreatedRevision", "latestReadyRevision",
 		"terminalConditions", "conditions",
 	}
-	return Kind{
-		Type: "gcp:cloudrunv2/service:Service", Mode: Live, ID: id,
+	return served[runapi.GoogleCloudRunV2Service]{
+		id, "name", spec, outputs,
+		r.Run.CreateService, r.Run.GetService, r.Run.PatchService, r.Run.DeleteService,
+	}.kind(Kind{
+		Type:     "gcp:cloudrunv2/service:Service",
 		Required: []string{"name", "location", "template"},
 		Replace:  []string{"location", "name", "project"},
 		Computed: slices.Concat(volatile, []string{"uri", "urls", "uid", "createTime", "trafficStatuses"}), Volatile: volatile,
 		Normalize: inRegion("location"),
-		Validate: func(in Object, unknown map[string]bool) []Failure {
-			var f []Failure
-			if name, ok := in["name"].(string); ok {
-				if reason := cloudrun.ValidateName(name); reason != "" {
-					f = append(f, Failure{"name", reason})
-				}
-			}
-			if in["template"] == nil {
-				return f
-			}
-			s, err := spec(in)
-			if err != nil {
-				return append(f, Failure{"template", err.Error()})
-			}
-			return append(f, runFailures(cloudrun.ValidateService(s), unknown)...)
-		},
-		Create: func(ctx context.Context, in Object) (string, Object, error) {
-			s, err := spec(in)
-			if err != nil {
-				return "", nil, err
-			}
-			made, err := r.Run.CreateService(ctx, parentOf(id(in)), text(in, "name"), s)
-			if err != nil {
-				return "", nil, err
-			}
-			return made.Name, outputs(in, made), nil
-		},
-		Read: func(ctx context.Context, id string, old Object) (Object, bool, error) {
-			s, err := r.Run.GetService(ctx, id)
-			return found(s, err, func() Object { return outputs(old, s) })
-		},
-		Update: func(ctx context.Context, id string, _, in Object) (Object, error) {
-			s, err := spec(in)
-			if err != nil {
-				return nil, err
-			}
-			made, err := r.Run.PatchService(ctx, id, s)
-			if err != nil {
-				return nil, err
-			}
-			return outputs(in, made), nil
-		},
-		Delete: func(ctx context.Context, id string, _ Object) error { return gone(r.Run.DeleteService(ctx, id)) },
-	}
+		Validate:  validRun(spec, cloudrun.ValidateService),
+	})
 }
 
 // job is a Cloud Run job.
@@ -217,55 +200,36 @@ func (r Runtime) job() Kind {
 	volatile := []string{
 		"updateTime", "generation", "observedGeneration", "executionCount", "latestCreatedExecutions", "terminalConditions", "conditions",
 	}
-	return Kind{
-		Type: "gcp:cloudrunv2/job:Job", Mode: Live, ID: id,
+	return served[runapi.GoogleCloudRunV2Job]{
+		id, "name", spec, outputs,
+		r.Run.CreateJob, r.Run.GetJob, r.Run.PatchJob, r.Run.DeleteJob,
+	}.kind(Kind{
+		Type:     "gcp:cloudrunv2/job:Job",
 		Required: []string{"name", "location", "template"},
 		Replace:  []string{"location", "name", "project"},
 		Computed: slices.Concat(volatile, []string{"uid", "createTime"}), Volatile: volatile,
 		Normalize: inRegion("location"),
-		Validate: func(in Object, unknown map[string]bool) []Failure {
-			var f []Failure
-			if name, ok := in["name"].(string); ok {
-				if reason := cloudrun.ValidateName(name); reason != "" {
-					f = append(f, Failure{"name", reason})
-				}
+		Validate:  validRun(spec, cloudrun.ValidateJob),
+	})
+}
+
+// validRun checks a service or a job as Cloud Run does.
+func validRun[T any](spec func(Object) (*T, error), validate func(*T) []cloudrun.Violation) func(Object, map[string]bool) []Failure {
+	return func(in Object, unknown map[string]bool) []Failure {
+		var f []Failure
+		if name, ok := in["name"].(string); ok {
+			if reason := cloudrun.ValidateName(name); reason != "" {
+				f = append(f, Failure{"name", reason})
 			}
-			if in["template"] == nil {
-				return f
-			}
-			j, err := spec(in)
-			if err != nil {
-				return append(f, Failure{"template", err.Error()})
-			}
-			return append(f, runFailures(cloudrun.ValidateJob(j), unknown)...)
-		},
-		Create: func(ctx context.Context, in Object) (string, Object, error) {
-			j, err := spec(in)
-			if err != nil {
-				return "", nil, err
-			}
-			made, err := r.Run.CreateJob(ctx, parentOf(id(in)), text(in, "name"), j)
-			if err != nil {
-				return "", nil, err
-			}
-			return made.Name, outputs(in, made), nil
-		},
-		Read: func(ctx context.Context, id string, old Object) (Object, bool, error) {
-			j, err := r.Run.GetJob(ctx, id)
-			return found(j, err, func() Object { return outputs(old, j) })
-		},
-		Update: func(ctx context.Context, id string, _, in Object) (Object, error) {
-			j, err := spec(in)
-			if err != nil {
-				return nil, err
-			}
-			made, err := r.Run.PatchJob(ctx, id, j)
-			if err != nil {
-				return nil, err
-			}
-			return outputs(in, made), nil
-		},
-		Delete: func(ctx context.Context, id string, _ Object) error { return gone(r.Run.DeleteJob(ctx, id)) },
+		}
+		if in["template"] == nil {
+			return f
+		}
+		s, err := spec(in)
+		if err != nil {
+			return append(f, Failure{"template", err.Error()})
+		}
+		return append(f, runFailures(validate(s), unknown)...)
 	}
 }
 
