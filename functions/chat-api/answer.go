@@ -188,13 +188,13 @@ func (h *handler) compose(ctx context.Context, v *visit, number int64, say func(
 			by = fail()
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, precedingTimeout+answerTimeout)
+	defer cancel()
 	conversation, err := h.before(ctx, v, number)
 	if err != nil {
 		slog.WarnContext(ctx, "the conversation cannot be read for its answer", slog.Any("error", err))
 		return fail()
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
 	switch may, err := h.answers.take(ctx, v.tenant, int64(v.lets.MaxAnswersPerDay)); {
 	case err != nil:
 		slog.WarnContext(ctx, "the answers of the day cannot be counted", slog.Any("error", err))

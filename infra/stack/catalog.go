@@ -79,8 +79,10 @@ var catalog = []workload{
 	},
 	{
 		name: topology.ChatAPI,
-		// Most of the time it waits for the model, with a connection open.
-		size: Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(60)},
+		// Most of the time it waits for the model, with a connection open: at the
+		// longest until the lease of an instance that died has ended, and then
+		// for the answer.
+		size: Size{CPU: "1", Memory: "512Mi", Concurrency: 80, MaxInstances: maxInstances, Timeout: seconds(120)},
 		// API Gateway holds an answer back until it is whole.
 		direct:       true,
 		paths:        []string{"/api/v1/chat/*"},
