@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -49,25 +50,29 @@ func (k *Kind) Error() string { return k.slug }
 func (k *Kind) Status() int { return k.status }
 
 // New returns an error of the kind. The detail is shown to the caller: it may
-// say what is wrong with their request, and nothing else.
-func New(kind *Kind, detail string) error { return &failure{kind: kind, detail: detail} }
+// say what is wrong with their request, and nothing else. Of several mistakes
+// that [errors.Join] has put on lines of their own it makes one line, with "; "
+// between them, and so do the others here.
+func New(kind *Kind, detail string) error { return &failure{kind: kind, detail: oneLine(detail)} }
 
 // Wrap returns an error of the kind whose cause is for the log alone.
 func Wrap(kind *Kind, detail string, cause error) error {
-	return &failure{kind: kind, detail: detail, cause: cause}
+	return &failure{kind: kind, detail: oneLine(detail), cause: cause}
 }
 
 // RetryAfter is New for a caller who is told when to come again, instead of
 // the kind's own time.
 func RetryAfter(kind *Kind, detail string, wait time.Duration) error {
-	return &failure{kind: kind, detail: detail, wait: max(wait, time.Second)}
+	return &failure{kind: kind, detail: oneLine(detail), wait: max(wait, time.Second)}
 }
 
 // With is New for a caller who is told more than a detail: members of the
 // document beside its own, RFC 9457 section 3.2.
 func With(kind *Kind, detail string, members map[string]any) error {
-	return &failure{kind: kind, detail: detail, members: members}
+	return &failure{kind: kind, detail: oneLine(detail), members: members}
 }
+
+func oneLine(detail string) string { return strings.ReplaceAll(detail, "\n", "; ") }
 
 type failure struct {
 	kind   *Kind

@@ -24,6 +24,10 @@ func TestWrite(t *testing.T) {
 	}{
 		"with_members":      {fmt.Errorf("x: %w", With(Conflict, "first the other", map[string]any{"expected": 3, "status": 1})), 409, "first the other", true},
 		"new":               {New(BadRequest, "id is missing"), 400, "id is missing", false},
+		"joined":            {New(BadRequest, errors.Join(errors.New("a is missing"), errors.New("b is no id")).Error()), 400, "a is missing; b is no id", false},
+		"joined_wrapped":    {Wrap(BadRequest, "a\nb", secret), 400, "a; b", false},
+		"joined_members":    {With(Conflict, "a\nb", nil), 409, "a; b", true},
+		"joined_wait":       {RetryAfter(TooManyRequests, "a\nb", 0), 429, "a; b", true},
 		"wrapped_cause":     {Wrap(Unauthorized, "", secret), 401, "", false},
 		"wrapped_outside":   {fmt.Errorf("handler: %w", New(TooLarge, "at most 5")), 413, "at most 5", false},
 		"bare_kind":         {NotFound, 404, "", false},
