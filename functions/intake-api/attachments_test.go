@@ -16,12 +16,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 	"github.com/google/go-cmp/cmp"
 
 	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/pipeline"
+	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
@@ -38,7 +40,7 @@ const (
 func withFiles(t *testing.T, away bool) (*fixture, *fakestorage.Server) {
 	t.Helper()
 	wirefake.Credentials(t)
-	google := wirefake.New(t, nil)
+	google := wirefake.New(t, map[string]string{})
 	objects, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1", Port: 0})
 	if err != nil {
 		t.Fatal(err)
@@ -55,9 +57,10 @@ func withFiles(t *testing.T, away bool) (*fixture, *fakestorage.Server) {
 	s := service.New(service.Config{MaxBodyBytes: 96 << 10}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err := setup(t.Context(), config{
 		Config: service.Config{MaxBodyBytes: 96 << 10}, MaxAttachmentBytes: 64 << 10,
-		Store:  storeConfig,
-		Tasks:  pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
-		Bucket: documentBucket, StorageEndpoint: endpoint,
+		Store:   storeConfig,
+		Secrets: secrets.Config{Endpoint: google.URL, Project: "p", MaxAge: time.Minute},
+		Tasks:   pipeline.TasksConfig{Endpoint: google.URL, ServiceAccount: "tasks@p.iam.gserviceaccount.com"},
+		Bucket:  documentBucket, StorageEndpoint: endpoint,
 		Documents:  pipeline.Target{Queue: queue, ServiceURL: "https://documents.example"},
 		AIAnalysis: pipeline.Target{Queue: queue, ServiceURL: "https://analyzer.example"},
 	}, s); err != nil {

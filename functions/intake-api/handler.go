@@ -7,11 +7,9 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/google/uuid"
 
 	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/intake"
@@ -82,7 +80,8 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Before the budgets: what is not proven must not use up those of the proven.
-	if lets, err = h.prove(ctx, r, body, raw.TenantID, lets); err != nil {
+	proven, lets, err := h.prove(ctx, r, body, raw.TenantID, lets)
+	if err != nil {
 		return err
 	}
 	if err := h.guard.Admit(w, r, raw.TenantID, lets); err != nil {
@@ -90,7 +89,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	}
 	f, err := raw.Interpret(lets)
 	if err != nil {
-		return problem.New(problem.Unprocessable, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return problem.New(problem.Unprocessable, err.Error())
 	}
 	attachments, err := h.documents.check(raw.Files)
 	if err != nil {
@@ -106,7 +105,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	if err := h.office(ctx, f); err != nil {
 		return err
 	}
-	requestID, err := requestID(r, f)
+	requestID, err := proven.requestID(r, f, body)
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,11 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	if err := h.keep(ctx, f, requestID, raw.Files); err != nil {
 		return err
 	}
-	payload, err := f.Payload(r.Header.Get("Origin"))
+	payload, err := f.Payload(proven.origin(r))
+	if err != nil {
+		return fmt.Errorf("payload: %w", err)
+	}
+	said, err := f.Said()
 	if err != nil {
 		return fmt.Errorf("payload: %w", err)
 	}
@@ -125,7 +128,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	if len(f.Attachments) > 0 {
 		first = topology.DocumentProcessing
 	}
-	return pipeline.Accept(ctx, w, h.db, h.enqueuer, store.Request{
+	event, fold := store.Whole(store.Request{
 		TenantID:          f.TenantID,
 		RequestID:         requestID,
 		OfficeID:          f.OfficeID,
@@ -137,6 +140,8 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 		PostalCode:        f.PostalCode,
 		Payload:           payload,
 	}, first)
+	event.Said = said
+	return pipeline.Record(ctx, w, h.db, h.enqueuer, f.TenantID, requestID, store.ModeForm, event, fold)
 }
 
 // keep stores the form's files. They are safe before their form is, so a form
@@ -154,22 +159,6 @@ func (h *handler) keep(ctx context.Context, f *form.Form, requestID string, file
 		return err
 	}
 	return h.documents.store(ctx, files, f.Attachments)
-}
-
-// requestID is derived from the form's key, where it has one in its header or
-// among its fields, so that every try to send it makes the same request.
-func requestID(r *http.Request, f *form.Form) (string, error) {
-	key := f.IdempotencyKey
-	if header := r.Header.Get("Idempotency-Key"); header != "" {
-		if !form.ValidIdempotencyKey(header) {
-			return "", problem.New(problem.BadRequest, "Idempotency-Key must be 1 to 255 printable characters")
-		}
-		key = header
-	}
-	if key == "" {
-		return uuid.NewString(), nil
-	}
-	return store.RequestID(f.TenantID, store.SourceForm, key), nil
 }
 
 // unauthorized is one and the same answer to everything that names no active

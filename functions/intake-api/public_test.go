@@ -167,6 +167,27 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// What the platform sees in how a form was sent is no part of what it says: the
+// same key with the same form is one, however long the second try took and
+// whatever page or robot it came from.
+func TestSignalsAreNoPartOfTheForm(t *testing.T) {
+	f := newFixture(t, intake.Config{})
+	send := func(more string, headers ...string) *httptest.ResponseRecorder {
+		return f.send(http.MethodPost, "application/json", `{"tenant_id":"acme","message":"x"`+more+`}`, append(headers, "Idempotency-Key", "k1")...)
+	}
+	first := f.request(send(`,"_elapsed_ms":9000`, "Origin", page), http.StatusAccepted)
+	for _, rec := range []*httptest.ResponseRecorder{
+		send(`,"_elapsed_ms":12`, "Origin", page), send(`,"_elapsed_ms":"soon"`), send(``), send(`,"website":"https://spam.example"`, "Origin", "https://shop.acme.example"),
+	} {
+		if again := f.request(rec, http.StatusOK); again.RequestID != first.RequestID || string(again.Payload) != string(first.Payload) {
+			t.Errorf("sent again: %s %s, want %s %s", again.RequestID, again.Payload, first.RequestID, first.Payload)
+		}
+	}
+	if rec := send(`,"rooms":2`); rec.Code != http.StatusUnprocessableEntity {
+		t.Errorf("another form: status %d, want 422: %s", rec.Code, rec.Body)
+	}
+}
+
 // Browsers may send from a tenant's own pages, and read what is answered.
 func TestOrigins(t *testing.T) {
 	f := newFixture(t, intake.Config{Origins: []string{page}, PerAddress: 3})

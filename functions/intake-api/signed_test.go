@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,9 +84,110 @@ func TestSignedFormsAndBudgets(t *testing.T) {
 			t.Errorf("unsigned: status %d", code)
 		}
 	}
+	now := time.Now()
 	for i, want := range []int{http.StatusAccepted, http.StatusAccepted, http.StatusAccepted, http.StatusTooManyRequests} {
-		if code := send(form.SignatureHeader, signature.Sign([]byte(formKey), []byte(body), time.Now())); code != want {
+		if code := send(form.SignatureHeader, signature.Sign([]byte(formKey), []byte(body), now.Add(time.Duration(i)*time.Second))); code != want {
 			t.Errorf("signed form %d: status %d, want %d", i, code, want)
 		}
+	}
+}
+
+// A signature proves its time and the body. Nothing else of a request may make
+// another form of them: who has read a signed form on its way can send it again
+// in every way, and there is one request.
+func TestSignedReplay(t *testing.T) {
+	const (
+		keyless = `{"tenant_id":"acme","message":"A new roof"}`
+		keyed   = `{"tenant_id":"acme","message":"A new roof","_idempotency_key":"order-1"}`
+		// What a customer writes may itself look like a form.
+		nested = `{"tenant_id":"acme","message":"&tenant_id=acme&message=x&_idempotency_key=other&"}`
+		parts  = "--b\r\nContent-Disposition: form-data; name=\"tenant_id\"\r\n\r\nacme\r\n" +
+			"--b\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\n\r\n" +
+			"--c\r\nContent-Disposition: form-data; name=\"tenant_id\"\r\n\r\nacme\r\n" +
+			"--c\r\nContent-Disposition: form-data; name=\"message\"\r\n\r\nx\r\n--c--\r\n--b--\r\n"
+		asJSON, asParts = "application/json", "multipart/form-data; boundary=b"
+	)
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		contentType, body string
+		again             string   // content type of the second try
+		headers           []string // of the second try
+		want              int      // of the second try
+	}{
+		"as_it_is":               {asJSON, keyless, asJSON, nil, http.StatusOK},
+		"multipart":              {asParts, parts, asParts, nil, http.StatusOK},
+		"with_its_key":           {asJSON, keyed, asJSON, nil, http.StatusOK},
+		"with_its_key_twice":     {asJSON, keyed, asJSON, []string{"Idempotency-Key", "order-1"}, http.StatusOK},
+		"with_a_key":             {asJSON, keyless, asJSON, []string{"Idempotency-Key", "another"}, http.StatusBadRequest},
+		"with_another_key":       {asJSON, keyed, asJSON, []string{"Idempotency-Key", "another"}, http.StatusBadRequest},
+		"from_a_page":            {asJSON, keyless, asJSON, []string{"Origin", page}, http.StatusOK},
+		"of_another_type":        {asJSON, nested, encoded, nil, http.StatusBadRequest},
+		"with_another_boundary":  {asParts, parts, "multipart/form-data; boundary=c", nil, http.StatusBadRequest},
+		"multipart_not_its_type": {asParts, parts, encoded, nil, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, intake.Config{Signed: true})
+			f.google.SetSecret(topology.FormKeySecret("acme"), keyring.Label(formKey, keyring.Form))
+			signed := []string{form.SignatureHeader, signature.Sign([]byte(formKey), []byte(tt.body), now)}
+			first := f.request(f.send(http.MethodPost, tt.contentType, tt.body, signed...), http.StatusAccepted)
+			rec := f.send(http.MethodPost, tt.again, tt.body, append(signed, tt.headers...)...)
+			if rec.Code != tt.want {
+				t.Fatalf("sent again: status %d, want %d: %s", rec.Code, tt.want, rec.Body)
+			}
+			if tt.want == http.StatusOK {
+				if again := f.request(rec, tt.want); again.RequestID != first.RequestID {
+					t.Errorf("sent again: request %s, want %s", again.RequestID, first.RequestID)
+				}
+			}
+			if n := len(f.google.Tasks(queue)); n != 1 {
+				t.Errorf("%d tasks, want 1", n)
+			}
+		})
+	}
+}
+
+// Two forms that say the same are two if they were signed at another time, and
+// one key is one form whenever it was signed.
+func TestSignedTwice(t *testing.T) {
+	f := newFixture(t, intake.Config{})
+	f.google.SetSecret(topology.FormKeySecret("acme"), keyring.Label(formKey, keyring.Form))
+	now := time.Now()
+	send := func(body string, at time.Time, want int) string {
+		t.Helper()
+		return f.request(f.send(http.MethodPost, "application/json", body, form.SignatureHeader, signature.Sign([]byte(formKey), []byte(body), at)), want).RequestID
+	}
+	const keyless, keyed = `{"tenant_id":"acme","message":"A new roof"}`, `{"tenant_id":"acme","message":"A new roof","_idempotency_key":"order-1"}`
+	if a, b := send(keyless, now, http.StatusAccepted), send(keyless, now.Add(time.Second), http.StatusAccepted); a == b {
+		t.Error("two forms are one")
+	}
+	// Nobody who cannot sign takes a signed form's key away.
+	stranger := f.request(f.send(http.MethodPost, "application/json", `{"tenant_id":"acme","message":"x","_idempotency_key":"order-1"}`), http.StatusAccepted).RequestID
+	first := send(keyed, now, http.StatusAccepted)
+	if again := send(keyed, now.Add(time.Second), http.StatusOK); again != first || first == stranger {
+		t.Errorf("one key made %s and %s, a stranger's %s", first, again, stranger)
+	}
+}
+
+// The signature is of the whole body, of a form's files too.
+func TestSignedFiles(t *testing.T) {
+	body := "--b\r\nContent-Disposition: form-data; name=\"tenant_id\"\r\n\r\nacme\r\n" +
+		"--b\r\nContent-Disposition: form-data; name=\"plan\"; filename=\"plan.pdf\"\r\n\r\n" + plan + "\r\n--b--\r\n"
+	f, objects := withFiles(t, false)
+	f.google.SetSecret(topology.FormKeySecret("acme"), keyring.Label(formKey, keyring.Form))
+	header := signature.Sign([]byte(formKey), []byte(body), time.Now())
+	const asParts = "multipart/form-data; boundary=b"
+	other := strings.Replace(body, "1 0 obj", "2 0 obj", 1)
+	if rec := f.send(http.MethodPost, asParts, other, form.SignatureHeader, header); rec.Code != http.StatusUnauthorized {
+		t.Errorf("another file: status %d: %s", rec.Code, rec.Body)
+	}
+	if got := objectsIn(t, objects); len(got) != 0 {
+		t.Errorf("stored: %v", got)
+	}
+	first := f.request(f.send(http.MethodPost, asParts, body, form.SignatureHeader, header), http.StatusAccepted)
+	if again := f.request(f.send(http.MethodPost, asParts, body, form.SignatureHeader, header), http.StatusOK); again.RequestID != first.RequestID {
+		t.Errorf("sent again: request %s, want %s", again.RequestID, first.RequestID)
+	}
+	if got := objectsIn(t, objects); len(got) != 1 {
+		t.Errorf("stored: %v", got)
 	}
 }

@@ -61,7 +61,7 @@ func (h *handler) proveBooking(ctx context.Context, header http.Header, body []b
 		return problem.Wrap(problem.Unavailable, "", fmt.Errorf("key for bookings: %w", err))
 	}
 	keys := keyring.Keys(secret, keyring.Booking)
-	proof := signature.Verify(header.Get(booking.SignatureHeader), body, h.now(), keys...)
+	_, proof := signature.Verify(header.Get(booking.SignatureHeader), body, h.now(), keys...)
 	switch {
 	case unknown:
 		return errUnauthorized(fmt.Errorf("tenant %q: no such tenant", event.TenantID))

@@ -117,6 +117,39 @@ func Read(contentType string, body []byte) (*Raw, error) {
 	return raw, nil
 }
 
+// CheckType tells why a body might be another form under another content type.
+// It is for a body that is proven without its type, in which a stranger's words
+// stand: what they wrote as text must not come back as fields. A body of one of
+// the types is of neither other: JSON begins with {, multipart with the line of
+// its boundary (which nothing precedes, though RFC 2046 allows it), and what is
+// form-encoded with neither.
+func CheckType(contentType string, body []byte) error {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return ErrMediaType
+	}
+	line, _, _ := bytes.Cut(body, []byte("\n"))
+	asJSON := bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
+	asParts := bytes.HasPrefix(body, []byte("--"))
+	switch media {
+	case "application/json":
+		if asJSON {
+			return nil
+		}
+	case "multipart/form-data":
+		if asParts && string(bytes.TrimSuffix(line, []byte("\r"))) == "--"+params["boundary"] {
+			return nil
+		}
+	case "application/x-www-form-urlencoded":
+		if !asJSON && !asParts {
+			return nil
+		}
+	default:
+		return ErrMediaType
+	}
+	return fmt.Errorf("%w: its beginning is not of its content type", ErrMalformed)
+}
+
 // readParts reads the parts of a multipart body.
 func (raw *Raw) readParts(boundary string, body []byte) error {
 	values := map[string][]string{}
@@ -423,9 +456,18 @@ const intakeField = "_intake"
 // Payload is the form as its request keeps it: what it says, and below _intake
 // what the platform adds.
 func (f *Form) Payload(origin string) (json.RawMessage, error) {
-	more := added{Origin: origin, Signals: f.Signals, Attachments: f.Attachments}
+	return f.with(added{Origin: origin, Signals: f.Signals, Attachments: f.Attachments})
+}
+
+// Said is what the form says with its files, without what the platform saw in
+// how it was sent: the same for every try to send it.
+func (f *Form) Said() (json.RawMessage, error) {
+	return f.with(added{Attachments: f.Attachments})
+}
+
+func (f *Form) with(more added) (json.RawMessage, error) {
 	payload := maps.Clone(f.Fields)
-	if origin != "" || len(f.Signals) > 0 || len(f.Attachments) > 0 {
+	if more.Origin != "" || len(more.Signals) > 0 || len(more.Attachments) > 0 {
 		payload[intakeField] = more
 	}
 	return json.Marshal(payload)

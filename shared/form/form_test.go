@@ -3,6 +3,7 @@ package form
 import (
 	"encoding/json"
 	"errors"
+	"mime"
 	"strings"
 	"testing"
 
@@ -12,7 +13,11 @@ import (
 	"ingestion.internal/shared/intake"
 )
 
-const jsonType = "application/json; charset=utf-8"
+const (
+	jsonType      = "application/json; charset=utf-8"
+	encodedType   = "application/x-www-form-urlencoded"
+	multipartType = "multipart/form-data; boundary=b"
+)
 
 func TestInterpret(t *testing.T) {
 	t.Parallel()
@@ -27,7 +32,7 @@ func TestInterpret(t *testing.T) {
 		"json": {intake.Config{}, jsonType, `{"tenant_id":"acme","office_id":"south","full_name":" Kim ","Email-Address":"Kim@Example.com","zip":90210,"message":"x","budget":{"max":4}}`, &Form{
 			TenantID: "acme", OfficeID: "south", Contact: Contact{Name: "Kim", Email: "kim@example.com", PostalCode: "90210"}, Message: "x",
 		}, ""},
-		"encoded": {intake.Config{}, "application/x-www-form-urlencoded", "tenant_id=acme&mobile=310.555.0123&first+name=Kim&surname=Lee&street=Main+St+1", &Form{
+		"encoded": {intake.Config{}, encodedType, "tenant_id=acme&mobile=310.555.0123&first+name=Kim&surname=Lee&street=Main+St+1", &Form{
 			TenantID: "acme", Contact: Contact{Name: "Kim Lee", Phone: "+13105550123"}, Address: "Main St 1",
 		}, ""},
 		"aliases_go_first": {aliases, jsonType, `{"tenant_id":"acme","phone":"310 555 0100","Ruf":"310 555 0123","wo":"Here"}`, &Form{
@@ -66,8 +71,6 @@ func TestInterpret(t *testing.T) {
 		})
 	}
 }
-
-const multipartType = "multipart/form-data; boundary=b"
 
 func parts(all ...string) string {
 	return "--b\r\n" + strings.Join(all, "\r\n--b\r\n") + "\r\n--b--\r\n"
@@ -108,7 +111,7 @@ func TestReadRefuses(t *testing.T) {
 		"array":          {jsonType, "[]", ErrMalformed},
 		"null":           {jsonType, "null", ErrMalformed},
 		"two_values":     {jsonType, "{}{}", ErrMalformed},
-		"bad_escape":     {"application/x-www-form-urlencoded", "a=%zz", ErrMalformed},
+		"bad_escape":     {encodedType, "a=%zz", ErrMalformed},
 		"no_boundary":    {"multipart/form-data", "x", ErrMalformed},
 		"cut_short":      {multipartType, "--b\r\n" + part(`name="a"`, "x"), ErrMalformed},
 		"part_no_name":   {multipartType, parts(part(`filename="x"`, "y")), ErrMalformed},
@@ -155,11 +158,49 @@ func TestPayload(t *testing.T) {
 	}
 }
 
+// sameType tells whether two content types have a body read in one way.
+func sameType(t *testing.T, a, b string) bool {
+	t.Helper()
+	mediaA, paramsA, errA := mime.ParseMediaType(a)
+	mediaB, paramsB, errB := mime.ParseMediaType(b)
+	if err := errors.Join(errA, errB); err != nil {
+		t.Fatal(err)
+	}
+	return mediaA == mediaB && paramsA["boundary"] == paramsB["boundary"]
+}
+
+// A body is proven as a form of one content type at most.
+func TestCheckType(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		contentType, body string
+		want              error
+	}{
+		"json":                 {jsonType + "; charset=utf-8", " \n{}", nil},
+		"encoded":              {encodedType, "a=--b", nil},
+		"nothing":              {encodedType, "", nil},
+		"multipart":            {multipartType, parts(part(`name="a"`, "x")), nil},
+		"json_as_encoded":      {encodedType, ` {"a":"&b=c"}`, ErrMalformed},
+		"json_as_multipart":    {multipartType, `{"a":"\r\n--b\r\n"}`, ErrMalformed},
+		"encoded_as_json":      {jsonType, "a=b", ErrMalformed},
+		"multipart_as_encoded": {encodedType, parts(part(`name="a"`, "&b=c")), ErrMalformed},
+		"longer_boundary":      {"multipart/form-data; boundary=bc", parts(part(`name="a"`, "x")), ErrMalformed},
+		"shorter_boundary":     {"multipart/form-data; boundary=b", "--bc\r\n", ErrMalformed},
+		"preamble":             {multipartType, "\r\n" + parts(part(`name="a"`, "x")), ErrMalformed},
+		"text":                 {"text/plain", "{}", ErrMediaType},
+		"no_type":              {"", "{}", ErrMediaType},
+	} {
+		if err := CheckType(tt.contentType, []byte(tt.body)); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+}
+
 // Whatever arrives, a form that can be read fits its columns.
 func FuzzForm(f *testing.F) {
 	f.Add(jsonType, []byte(`{"tenant_id":"acme","zip":90210,"phone":15550100200,"message":"x"}`))
 	f.Add(jsonType, []byte(`{"tenant_id":1e300,"email":"a@b"}`))
-	f.Add("application/x-www-form-urlencoded", []byte("tenant_id=acme&tel=310+555+0123&_elapsed_ms=1e999"))
+	f.Add(encodedType, []byte("tenant_id=acme&tel=310+555+0123&_elapsed_ms=1e999"))
 	f.Add(multipartType, []byte(parts(part(`name="tenant_id"`, "acme"), part(`name="f"; filename="x"`, "y"))))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
 		raw, err := Read(contentType, body)
@@ -180,6 +221,14 @@ func FuzzForm(f *testing.F) {
 		}
 		if _, err := got.Payload(""); err != nil {
 			t.Error(err)
+		}
+		if CheckType(contentType, body) != nil {
+			return
+		}
+		for _, other := range []string{jsonType, encodedType, multipartType, "multipart/form-data; boundary=c"} {
+			if CheckType(other, body) == nil && !sameType(t, contentType, other) {
+				t.Errorf("%q is a form as %s and as %s", body, contentType, other)
+			}
 		}
 	})
 }

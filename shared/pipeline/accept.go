@@ -11,7 +11,6 @@ import (
 	"ingestion.internal/shared/service"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/telemetry"
-	"ingestion.internal/shared/topology"
 )
 
 // receipt is the body of the answer to an accepted event.
@@ -20,38 +19,18 @@ type receipt struct {
 	Status    store.Status `json:"status"`
 }
 
-// Accept makes the request durable, starts its pipeline at the first stage and
-// answers: 202 for a new request, 200 for one that is known, 422 for one that
-// is known and holds something else. See [Record].
-func Accept(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, req store.Request, first topology.Stage) error {
-	return answer(ctx, w, db, enqueuer, req.TenantID, req.RequestID, req.CommunicationMode, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
-		return handle.Accept(ctx, req, first)
-	})
-}
-
 // Record makes the event durable, has the pipeline work on what is new in its
 // request, and answers: 202 for an event that is new, 200 for one that is
-// known. That a task could not be enqueued does not change the answer, because
-// its stage is in the outbox. An error means that nothing was written. mode is
-// the request's communication mode.
+// known, 422 for one that is known and says something else. That a task could
+// not be enqueued does not change the answer, because its stage is in the
+// outbox. mode is the request's communication mode.
+//
+// An error that is the caller's own (4xx) means that nothing was written. After
+// any other the event may be in the database all the same: a commit's answer
+// can be lost after the commit. Whoever sends it again is told which; and where
+// nobody does, the outbox is swept as if the answer had arrived.
 func Record(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string, event store.Event, fold store.Fold) error {
-	return answer(ctx, w, db, enqueuer, tenantID, requestID, mode, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
-		return handle.Record(ctx, requestID, event, fold)
-	})
-}
-
-// RecordEvent is [Record] for events that nobody waits for an answer to. Errors
-// are those of [store.Tenant.Record].
-func RecordEvent(ctx context.Context, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string, event store.Event, fold store.Fold) (store.Acceptance, error) {
-	return take(ctx, db, enqueuer, tenantID, requestID, mode, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
-		return handle.Record(ctx, requestID, event, fold)
-	})
-}
-
-func answer(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string,
-	record func(context.Context, *store.Tenant) (store.Acceptance, error),
-) error {
-	accepted, err := take(ctx, db, enqueuer, tenantID, requestID, mode, record)
+	accepted, err := RecordEvent(ctx, db, enqueuer, tenantID, requestID, mode, event, fold)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // it became inactive since the caller looked
 		return problem.Wrap(problem.Unauthorized, "", err)
@@ -68,12 +47,12 @@ func answer(ctx context.Context, w http.ResponseWriter, db *store.DB, enqueuer *
 	return nil
 }
 
-// take records an event, sends what follows from it and logs both.
-func take(ctx context.Context, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string,
-	record func(context.Context, *store.Tenant) (store.Acceptance, error),
-) (store.Acceptance, error) {
+// RecordEvent is [Record] for events that nobody waits for an answer to: it
+// records the event, sends what follows from it and logs both. Errors are those
+// of [store.Tenant.Record].
+func RecordEvent(ctx context.Context, db *store.DB, enqueuer *Enqueuer, tenantID, requestID, mode string, event store.Event, fold store.Fold) (store.Acceptance, error) {
 	ctx = logging.With(logging.WithTenant(ctx, tenantID), slog.String("request_id", requestID), slog.String(telemetry.Channel, mode))
-	accepted, err := record(ctx, db.Tenant(tenantID))
+	accepted, err := db.Tenant(tenantID).Record(ctx, requestID, event, fold)
 	if err != nil {
 		return store.Acceptance{}, err
 	}

@@ -47,9 +47,7 @@ func RecordChat(ctx context.Context, db *store.DB, enqueuer *Enqueuer, tenantID,
 	if err != nil {
 		return false, err
 	}
-	if _, err := take(ctx, db, enqueuer, tenantID, requestID, store.ModeChat, func(ctx context.Context, handle *store.Tenant) (store.Acceptance, error) {
-		return handle.Record(ctx, requestID, event, chat.FoldEvents(tenantID))
-	}); err != nil {
+	if _, err := RecordEvent(ctx, db, enqueuer, tenantID, requestID, store.ModeChat, event, chat.FoldEvents(tenantID)); err != nil {
 		return false, err
 	}
 	return true, handle.ChatRecorded(ctx, sessionID, messages[len(messages)-1].Number)

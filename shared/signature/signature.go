@@ -29,10 +29,14 @@ func Sign(key, body []byte, at time.Time) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(sum(key, t, body))
 }
 
-// Verify tells why the header does not prove, by one of the keys, that the
-// body was sent about now. It compares in constant time; an empty key proves
-// nothing.
-func Verify(header string, body []byte, now time.Time, keys ...[]byte) error {
+// Verify returns when the body was signed, once the header proves by one of the
+// keys that this was about now; otherwise the error tells why it does not. It
+// compares in constant time; an empty key proves nothing.
+//
+// Nothing but the time and the body is proven, and within the Tolerance both can
+// be sent again by whoever has read them. What is made of a body must not depend
+// on anything else, and be the same each time.
+func Verify(header string, body []byte, now time.Time, keys ...[]byte) (time.Time, error) {
 	var at string
 	var given [][]byte
 	for part := range strings.SplitSeq(header, ",") {
@@ -40,7 +44,7 @@ func Verify(header string, body []byte, now time.Time, keys ...[]byte) error {
 		switch name {
 		case "t":
 			if at != "" {
-				return errors.New("the signature has two times")
+				return time.Time{}, errors.New("the signature has two times")
 			}
 			at = value
 		case "v1":
@@ -51,7 +55,7 @@ func Verify(header string, body []byte, now time.Time, keys ...[]byte) error {
 	}
 	seconds, err := strconv.ParseInt(at, 10, 64)
 	if err != nil {
-		return errors.New("the signature has no time")
+		return time.Time{}, errors.New("the signature has no time")
 	}
 	verified := false
 	for _, key := range keys {
@@ -61,12 +65,13 @@ func Verify(header string, body []byte, now time.Time, keys ...[]byte) error {
 		}
 	}
 	if !verified {
-		return errors.New("the signature does not match")
+		return time.Time{}, errors.New("the signature does not match")
 	}
-	if sent := time.Unix(seconds, 0); now.Sub(sent).Abs() > Tolerance {
-		return fmt.Errorf("the signature is of %s", sent.UTC().Format(time.RFC3339))
+	sent := time.Unix(seconds, 0)
+	if now.Sub(sent).Abs() > Tolerance {
+		return time.Time{}, fmt.Errorf("the signature is of %s", sent.UTC().Format(time.RFC3339))
 	}
-	return nil
+	return sent, nil
 }
 
 func sum(key []byte, at string, body []byte) []byte {

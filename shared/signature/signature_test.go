@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,12 +32,15 @@ func TestSignature(t *testing.T) {
 		Sign(key, body, now.Add(-Tolerance-1e9)):                                 "the signature is of",
 		Sign(key, body, now.Add(Tolerance+1e9)):                                  "the signature is of",
 	} {
-		err := Verify(header, body, now, nil, []byte("another"), key)
+		at, err := Verify(header, body, now, nil, []byte("another"), key)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", header, err, want)
 		}
+		if (err == nil) == at.IsZero() || err == nil && !strings.Contains(header, "t="+strconv.FormatInt(at.Unix(), 10)) {
+			t.Errorf("%s: signed at %s, %v", header, at, err)
+		}
 	}
-	if Verify(known, body, now) == nil {
+	if _, err := Verify(known, body, now); err == nil {
 		t.Error("proven without a key")
 	}
 }
@@ -48,7 +52,7 @@ func FuzzVerify(f *testing.F) {
 	good := Sign([]byte("k"), []byte("b"), now)
 	_, mac, _ := strings.Cut(good, "v1=")
 	f.Fuzz(func(t *testing.T, header string) {
-		if Verify(header, []byte("b"), now, []byte("k")) == nil && !strings.Contains(strings.ToLower(header), mac) {
+		if _, err := Verify(header, []byte("b"), now, []byte("k")); err == nil && !strings.Contains(strings.ToLower(header), mac) {
 			// Another time within the tolerance has another MAC, which only who
 			// has the key can make.
 			t.Errorf("forged: %q", header)

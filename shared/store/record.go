@@ -29,6 +29,10 @@ type Event struct {
 	CallID     string // where the event is of a phone call
 	Payload    json.RawMessage
 	OccurredAt time.Time // by the sender; zero if it does not say
+	// Said is the part of Payload that its sender says, where the platform adds
+	// to it what differs from one delivery to the next. An event that is known
+	// must say the same. nil is all of Payload.
+	Said json.RawMessage
 }
 
 // EventID derives the id of an event from what its sender calls it, or from
@@ -37,9 +41,13 @@ func EventID(tenantID, source string, parts ...string) string {
 	return derivedID(append([]string{"event", tenantID, source}, parts...)...)
 }
 
-// digest is the hex SHA-256 of the payload's bytes.
+// digest is the hex SHA-256 of what the event says, by its bytes.
 func (e Event) digest() string {
-	sum := sha256.Sum256(e.Payload)
+	said := e.Said
+	if said == nil {
+		said = e.Payload
+	}
+	sum := sha256.Sum256(said)
 	return hex.EncodeToString(sum[:])
 }
 

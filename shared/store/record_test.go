@@ -191,6 +191,19 @@ func TestRecordBeginsWhatDependsOnTheEvent(t *testing.T) {
 	if _, err := h.Record(t.Context(), id, changed, foldNotes); !errors.Is(err, store.ErrDifferentEvent) {
 		t.Errorf("another content under a known id: %v, want ErrDifferentEvent", err)
 	}
+
+	// What an event is known by is what its sender says, where that is named.
+	said := noteEvent("e", note{5, map[string]string{"name": "Anne"}})
+	said.Said = json.RawMessage(`"once"`)
+	record(t, h, id, said)
+	said.Payload = noteEvent("e", note{6, map[string]string{"name": "Bob"}}).Payload
+	if again := record(t, h, id, said); !again.Duplicate {
+		t.Errorf("said again: %+v", again)
+	}
+	said.Said = json.RawMessage(`"twice"`)
+	if _, err := h.Record(t.Context(), id, said, foldNotes); !errors.Is(err, store.ErrDifferentEvent) {
+		t.Errorf("something else was said: %v, want ErrDifferentEvent", err)
+	}
 }
 
 // A stage that works on what is no longer so is begun again, although what
