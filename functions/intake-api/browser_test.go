@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +65,10 @@ func newWebsite(t *testing.T) *website {
 }
 
 // pageData is what the pages of testdata/pages need to know.
-type pageData struct{ Gateway, Chat, Redirect string }
+type pageData struct {
+	Gateway, Chat, Redirect string
+	Query                   url.Values // what a test wants of the page
+}
 
 // pages serves the pages of testdata/pages, each with the strictest policy that
 // docs/channels.md allows for it.
@@ -74,7 +78,8 @@ func pages(t *testing.T, data func() pageData) http.Handler {
 	mux := http.NewServeMux()
 	page := func(wr http.ResponseWriter, r *http.Request) {
 		d := data()
-		if !r.URL.Query().Has("redirect") {
+		d.Query = r.URL.Query()
+		if !d.Query.Has("redirect") {
 			d.Redirect = ""
 		}
 		h := wr.Header()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,13 +27,21 @@ type chatService struct {
 	site *httptest.Server
 
 	mu        sync.Mutex
-	json      bool     // the tenant does not want streams
-	sessions  int      // that were opened
-	valid     int      // the only session whose token is good
-	messages  []string // taken in, by number
-	posts     []string // "number last-event-id" of each try
-	cuts      []int    // after how many pieces the next answers break off
-	problems  int      // answers that cannot be had
+	json      bool           // the tenant does not want streams
+	sessions  int            // that were opened
+	begun     []string       // what was said of the visitor, as JSON
+	valid     int            // the only session whose token is good
+	unknown   int            // of the next requests, how many are answered 401 all the same
+	messages  []string       // taken in, by number
+	posts     []string       // "number last-event-id" of each try
+	cuts      []int          // after how many pieces the next answers break off
+	forget    bool           // the next message is taken in, and then the session forgotten
+	problems  int            // answers that cannot be had
+	busy      []int          // Retry-After of the next tries, which are one too many
+	away      bool           // all is answered 401
+	refuse    map[string]int // statuses, by text
+	closes    int
+	closed    bool
 	hold      chan struct{}
 	answering func(number int) []string // the pieces of an answer
 }
@@ -63,10 +72,11 @@ func newChatService(t *testing.T) *chatService {
 	})
 	none := func(http.ResponseWriter, *http.Request) {} // the middleware has answered
 	r.Options("/api/v1/chat/sessions", none)
-	r.Options("/api/v1/chat/sessions/{id}/messages", none)
+	r.Options("/api/v1/chat/sessions/{id}/{what}", none)
 	r.Post("/api/v1/chat/sessions", c.open)
 	r.Post("/api/v1/chat/sessions/{id}/messages", c.say)
 	r.Get("/api/v1/chat/sessions/{id}/messages", c.conversation)
+	r.Post("/api/v1/chat/sessions/{id}/close", c.end)
 	c.Server = httptest.NewServer(r)
 	t.Cleanup(func() {
 		c.release()
@@ -103,11 +113,26 @@ func reply(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-func (c *chatService) open(w http.ResponseWriter, _ *http.Request) {
+func (c *chatService) open(w http.ResponseWriter, r *http.Request) {
+	var in struct{ Name, Phone, Email string }
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		reply(w, http.StatusBadRequest, map[string]any{"detail": err.Error()})
+		return
+	}
+	if in.Phone == "12" {
+		reply(w, http.StatusUnprocessableEntity, map[string]any{"detail": "phone is not a telephone number"})
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.away {
+		reply(w, http.StatusUnauthorized, map[string]any{})
+		return
+	}
 	c.sessions++
 	c.valid = c.sessions
+	c.messages, c.closed = nil, false
+	c.begun = append(c.begun, strings.TrimSpace(in.Name+" "+in.Phone+" "+in.Email))
 	answer := c.terms()
 	answer["session_id"], answer["token"] = fmt.Sprintf("session-%d", c.sessions), fmt.Sprintf("acme.%d", c.sessions)
 	reply(w, http.StatusCreated, answer)
@@ -115,7 +140,8 @@ func (c *chatService) open(w http.ResponseWriter, _ *http.Request) {
 
 // proven answers 401 to whoever has no token that is good.
 func (c *chatService) proven(w http.ResponseWriter, r *http.Request) bool {
-	if r.Header.Get("Chat-Token") == fmt.Sprintf("acme.%d", c.valid) && chi.URLParam(r, "id") == fmt.Sprintf("session-%d", c.valid) {
+	c.unknown--
+	if c.unknown < 0 && !c.away && r.Header.Get("Chat-Token") == fmt.Sprintf("acme.%d", c.valid) && chi.URLParam(r, "id") == fmt.Sprintf("session-%d", c.valid) {
 		return true
 	}
 	reply(w, http.StatusUnauthorized, map[string]any{"status": 401})
@@ -129,7 +155,7 @@ func (c *chatService) conversation(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := c.terms()
-	answer["session_id"], answer["state"] = chi.URLParam(r, "id"), "open"
+	answer["session_id"], answer["state"] = chi.URLParam(r, "id"), map[bool]string{true: "closed", false: "open"}[c.closed]
 	all := []map[string]any{}
 	for i, text := range c.messages {
 		state, said := "done", strings.Join(c.answering(i+1), "")
@@ -140,6 +166,16 @@ func (c *chatService) conversation(w http.ResponseWriter, r *http.Request) {
 	}
 	answer["messages"] = all
 	reply(w, http.StatusOK, answer)
+}
+
+func (c *chatService) end(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proven(w, r) {
+		c.closes++
+		c.closed = true
+		reply(w, http.StatusOK, map[string]any{"session_id": chi.URLParam(r, "id"), "state": "closed"})
+	}
 }
 
 func (c *chatService) say(w http.ResponseWriter, r *http.Request) {
@@ -158,8 +194,19 @@ func (c *chatService) say(w http.ResponseWriter, r *http.Request) {
 	}
 	last := r.Header.Get("Last-Event-ID")
 	c.posts = append(c.posts, strings.TrimSpace(fmt.Sprintf("%d %s", in.Number, last)))
+	if len(c.busy) > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(c.busy[0]))
+		c.busy = c.busy[1:]
+		reply(w, http.StatusTooManyRequests, map[string]any{})
+		c.mu.Unlock()
+		return
+	}
 	expected := len(c.messages) + 1
 	switch {
+	case c.refuse[in.Text] > 0:
+		reply(w, c.refuse[in.Text], map[string]any{"detail": "this is not taken"})
+		c.mu.Unlock()
+		return
 	case in.Number > expected:
 		reply(w, http.StatusConflict, map[string]any{"expected_number": expected})
 		c.mu.Unlock()
@@ -170,6 +217,12 @@ func (c *chatService) say(w http.ResponseWriter, r *http.Request) {
 		return
 	case in.Number == expected:
 		c.messages = append(c.messages, in.Text)
+		c.closed = false
+	}
+	if c.forget {
+		c.forget, c.valid = false, 0
+		c.mu.Unlock()
+		panic(http.ErrAbortHandler) // the connection ends
 	}
 	cut := -1
 	if len(c.cuts) > 0 {
@@ -254,9 +307,15 @@ func answered(p *browsertest.Page, count int) {
 
 // start opens the chat by keyboard and waits for its greeting.
 func start(p *browsertest.Page, address string) {
-	p.Go(address + "/chat")
-	p.Press(browsertest.Tab, browsertest.Tab, browsertest.Enter)
+	begin(p, address+"/chat")
 	answered(p, 1)
+}
+
+// begin opens the chat of a page by keyboard.
+func begin(p *browsertest.Page, page string) {
+	p.Go(page)
+	p.Wait(`document.querySelector("ingestion-chat")`)
+	p.Press(browsertest.Tab, browsertest.Tab, browsertest.Enter)
 }
 
 // send types a message and sends it.
@@ -284,7 +343,29 @@ func TestChatInBrowser(t *testing.T) {
 		"offline":                 chatOffline,
 		"without_streams":         chatWithoutStreams,
 		"another_tab":             chatAnotherTab,
+		"unknown_for_a_moment":    chatUnknownForAMoment,
 		"session_ended":           chatSessionEnded,
+		"session_ended_in_doubt":  chatSessionEndedInDoubt,
+		"tenant_gone":             chatTenantGone,
+		"refused":                 chatRefused,
+		"refused_while_typing":    chatRefusedWhileTyping,
+		"too_long":                chatTooLong,
+		"too_many":                chatTooMany,
+		"offline_while_answering": chatOfflineWhileAnswering,
+		"ended_by_visitor":        chatEndedByVisitor,
+		"ended_when_gone":         chatEndedWhenGone,
+		"contact":                 chatContact,
+		"contact_skipped":         chatContactSkipped,
+		"contact_refused":         chatContactRefused,
+		"closed_before_sent":      chatClosedBeforeSent,
+		"real_second_tab":         chatSecondTab,
+		"loaded_twice":            chatLoadedTwice,
+		"two_chats":               chatTwoChats,
+		"no_storage":              chatNoStorage,
+		"shortcuts_of_the_page":   chatShortcuts,
+		"reading_above":           chatReadingAbove,
+		"right_to_left":           chatRightToLeft,
+		"small_screen":            chatSmallScreen,
 		"can_be_seen":             chatCanBeSeen,
 	})
 }
@@ -304,6 +385,7 @@ func chatByKeyboard(t *testing.T, c *chatService, p *browsertest.Page) {
 		`button "Chat with us" expanded=true`,
 		`dialog "Chat"`,
 		`heading "Chat"`,
+		`button "End chat"`,
 		`button "Close chat"`,
 		`group "Conversation"`,
 		`log "Conversation" live=polite`,
@@ -326,7 +408,7 @@ func chatByKeyboard(t *testing.T, c *chatService, p *browsertest.Page) {
 	if got := p.String(`document.activeElement.tagName`); got != "BODY" {
 		t.Errorf("behind the widget: focus on %s", got)
 	}
-	for _, want := range []string{"Send", "message", greeting + "You: Do you do baths?Answer: Yes, we do that (1).", "Close chat", "Chat with us", "A link of the page"} {
+	for _, want := range []string{"Send", "message", greeting + "You: Do you do baths?Answer: Yes, we do that (1).", "Close chat", "End chat", "Chat with us", "A link of the page"} {
 		p.ShiftTab()
 		if got := p.String(focus); got != want {
 			t.Errorf("backwards: focus on %q, want %q", got, want)
@@ -461,17 +543,513 @@ func chatAnotherTab(t *testing.T, c *chatService, p *browsertest.Page) {
 	c.took(t, []string{"From the other tab", "Roofs?"}, []string{"1", "2"})
 }
 
-// The service does not know the session any more.
+// A tenant that is being changed is answered 401 for a moment.
+func chatUnknownForAMoment(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	c.mu.Lock()
+	c.unknown = 1
+	c.mu.Unlock()
+	send(p, "Roofs?")
+	answered(p, 3)
+	c.took(t, []string{"Roofs?"}, []string{"1"})
+	if c.sessions != 1 {
+		t.Errorf("%d sessions, want the one that there was", c.sessions)
+	}
+}
+
+const (
+	renewed = "The conversation above has ended. A new one begins here."
+	inDoubt = "Not sent again, because it may have arrived already.Send again"
+)
+
+// The service does not know the session any more. What waited goes into a new
+// one, and the visitor is told. What the old one was asked to take is the
+// visitor's to send again: a browser that lost the connection has asked twice,
+// and the script hears the second answer only.
 func chatSessionEnded(t *testing.T, c *chatService, p *browsertest.Page) {
 	start(p, c.site.URL)
+	send(p, "Baths?")
+	answered(p, 3)
+	c.mu.Lock()
+	c.valid = 0
+	c.mu.Unlock()
+	p.Offline(true)
+	send(p, "Roofs?")
+	send(p, "Doors?")
+	p.Offline(false)
+	answered(p, 7)
+	if diff := cmp.Diff([]string{greeting, "You: Baths?", "Answer: Yes, we do that (1).", "You: Roofs?" + inDoubt, renewed, "You: Doors?", "Answer: Yes, we do that (1)."}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, []string{"Doors?"}, []string{"1", "1"})
+	if c.sessions != 2 {
+		t.Errorf("%d sessions, want a second", c.sessions)
+	}
+}
+
+// The session ended with a message that it had taken in, and nobody heard.
+func chatSessionEndedInDoubt(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.forget = true
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?" + inDoubt, renewed}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, nil, []string{"1"})
+	// It stays the visitor's over what comes next, and over a reload.
+	send(p, "Hello?")
+	answered(p, 5)
+	p.Reload()
+	answered(p, 4)
+	if diff := cmp.Diff([]string{greeting, "You: Hello?", "Answer: Yes, we do that (1).", "You: Roofs?" + inDoubt}, said(p)); diff != "" {
+		t.Errorf("after a reload (-want +got)\n%s", diff)
+	}
+	c.took(t, []string{"Hello?"}, []string{"1", "1"})
+	p.String(widget + `.querySelector(".unsent button").focus()`)
+	p.Press(browsertest.Enter)
+	answered(p, 5)
+	if diff := cmp.Diff([]string{greeting, "You: Hello?", "Answer: Yes, we do that (1).", "You: Roofs?", "Answer: Yes, we do that (2)."}, said(p)); diff != "" {
+		t.Errorf("sent again (-want +got)\n%s", diff)
+	}
+	if got := p.String(focus); got != "message" {
+		t.Errorf("focus on %q, want the message", got)
+	}
+	c.took(t, []string{"Hello?", "Roofs?"}, []string{"1", "1", "2"})
+}
+
+// No new session can be had either, so the old one is kept until it is known.
+func chatTenantGone(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	send(p, "Baths?")
+	answered(p, 3)
+	c.mu.Lock()
+	c.away = true
+	c.mu.Unlock()
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[role=status]").textContent.includes("press Send")`)
+	c.mu.Lock()
+	c.away = false
+	c.mu.Unlock()
+	p.Press(browsertest.Enter)
+	answered(p, 5)
+	if c.sessions != 1 {
+		t.Errorf("%d sessions, want the one that there was", c.sessions)
+	}
+	c.took(t, []string{"Baths?", "Roofs?"}, []string{"1", "2"})
+}
+
+// A message that is refused stays, with the reason, and those behind it go on.
+func chatRefused(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.refuse = map[string]int{"A": 422, "B": 413, "C": 400}
+	c.holding()
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	for _, message := range []string{"A", "Baths?", "B", "C", "Doors?"} {
+		send(p, message)
+	}
+	c.release()
+	answered(p, 10)
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?",
+		"You: ANot sent: this is not takenEdit", "You: Baths?", "You: BNot sent: this is not takenEdit", "You: CNot sent: this is not takenEdit", "You: Doors?",
+		"Answer: Yes, we do that (1).", "Answer: Yes, we do that (2).", "Answer: Yes, we do that (3).",
+	}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, []string{"Roofs?", "Baths?", "Doors?"}, []string{"1", "2", "2", "3", "3", "3"})
+	// The first is in the field again, which was empty. Mended it takes its own place.
+	if got := p.String(widget + `.getElementById("message").value`); got != "A" {
+		t.Errorf("in the field: %q", got)
+	}
+	send(p, "ll windows")
+	answered(p, 11)
+	if got := said(p); got[2] != "You: Baths?" || got[9] != "You: All windows" || got[10] != "Answer: Yes, we do that (4)." {
+		t.Errorf("mended: %q", got)
+	}
+	// Another by its button, which says what it is about.
+	if !slices.Contains(p.Outline(), `button "Edit" described "B"`) {
+		t.Errorf("outline: %q", p.Outline())
+	}
+	p.String(widget + `.querySelector(".unsent button").focus()`)
+	p.Press(browsertest.Enter)
+	if got := p.String(`[` + focus + `, ` + widget + `.getElementById("message").value]`); got != "message,B" {
+		t.Errorf("focus and field: %s", got)
+	}
+	send(p, "alcony")
+	answered(p, 12)
+	c.took(t, []string{"Roofs?", "Baths?", "Doors?", "All windows", "Balcony"}, []string{"1", "2", "2", "3", "3", "3", "4", "5"})
+}
+
+// What the visitor is writing goes before what was refused.
+func chatRefusedWhileTyping(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.refuse = map[string]int{"A": 422}
+	c.holding()
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	send(p, "A")
+	p.Press("B", "a")
+	c.release()
+	answered(p, 4)
+	field := widget + `.getElementById("message").value`
+	if got := p.String(field); got != "Ba" {
+		t.Errorf("in the field: %q", got)
+	}
+	p.String(widget + `.querySelector(".unsent button").focus()`)
+	p.Press(browsertest.Enter)
+	if got := p.String(`[` + field + `, ` + widget + `.querySelector("[role=status]").textContent]`); got != "Ba,There is another text in the field. Please send or delete it first." {
+		t.Errorf("field and status: %s", got)
+	}
+	send(p, "ths?")
+	answered(p, 6)
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?", "You: ANot sent: this is not takenEdit", "Answer: Yes, we do that (1).", "You: Baths?", "Answer: Yes, we do that (2)."}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+}
+
+// A text that is too long is not cut behind the visitor's back.
+func chatTooLong(t *testing.T, c *chatService, p *browsertest.Page) {
+	long := strings.Repeat("long ", 500) + "end"
+	c.refuse = map[string]int{long: 422}
+	start(p, c.site.URL)
+	p.Insert(long)
+	p.Press(browsertest.Enter)
+	answered(p, 2)
+	if got := p.String(widget + `.getElementById("message").value`); got != long {
+		t.Errorf("in the field: %d characters", len(got))
+	}
+	c.took(t, nil, []string{"1"})
+}
+
+// A limit is waited out as long as the service says, and the visitor is told.
+func chatTooMany(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.busy = []int{1}
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[role=status]").textContent === "Too many messages at once. Trying again in 2 seconds."`)
+	answered(p, 3)
+	c.took(t, []string{"Roofs?"}, []string{"1", "1"})
+}
+
+// A connection that has gone is not waited for, and what was heard is not lost.
+func chatOfflineWhileAnswering(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.holding()
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	p.Offline(true)
+	p.Wait(widget + `.querySelector("[role=status]").textContent.includes("offline")`)
+	c.release()
+	p.Offline(false)
+	answered(p, 3)
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?", "Answer: Yes, we do that (1)."}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, []string{"Roofs?"}, []string{"1", "1 1.11"})
+}
+
+const ended = "You have ended this chat. Write again to go on with it."
+
+func chatEndedByVisitor(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	end := widget + `.querySelector(".head button")`
+	if got := p.String(end + `.hidden`); got != "true" {
+		t.Error("a chat in which nothing was said can be ended")
+	}
+	send(p, "Roofs?")
+	answered(p, 3)
+	p.ShiftTab()
+	p.ShiftTab()
+	p.ShiftTab()
+	if got := p.String(focus); got != "End chat" {
+		t.Errorf("focus on %q", got)
+	}
+	p.Press(browsertest.Space)
+	answered(p, 4)
+	// The button has gone, and the focus with it to what can be done.
+	if got := p.String(`[` + focus + `, ` + end + `.hidden]`); got != "message,true" {
+		t.Errorf("focus, and whether the button is hidden: %s", got)
+	}
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?", "Answer: Yes, we do that (1).", ended}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	p.Reload()
+	answered(p, 4)
+	if got := said(p); got[3] != ended || p.String(end+`.hidden`) != "true" {
+		t.Errorf("after a reload: %q", got)
+	}
+	p.String(widget + `.getElementById("message").focus()`)
+	send(p, "And baths?")
+	answered(p, 6)
+	if got := p.String(end + `.hidden`); got != "false" {
+		t.Error("the chat goes on, and cannot be ended")
+	}
+	c.took(t, []string{"Roofs?", "And baths?"}, []string{"1", "2"})
+	if c.closes != 1 || c.sessions != 1 {
+		t.Errorf("%d times closed, %d sessions", c.closes, c.sessions)
+	}
+}
+
+// Where the session is not known any more the chat has ended; the next message
+// begins another.
+func chatEndedWhenGone(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	c.mu.Lock()
+	c.valid = 0
+	c.mu.Unlock()
+	p.String(widget + `.querySelector(".head button").click()`)
+	answered(p, 4)
+	if c.sessions != 1 {
+		t.Errorf("%d sessions for the end of one", c.sessions)
+	}
+	send(p, "Baths?")
+	answered(p, 6)
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?", "Answer: Yes, we do that (1).", ended, "You: Baths?", "Answer: Yes, we do that (1)."}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+}
+
+// A page that needs to know how to reach its visitor asks before the first
+// message, and says at each field what is wrong with it.
+func chatContact(t *testing.T, c *chatService, p *browsertest.Page) {
+	begin(p, c.site.URL+"/chat?contact=required")
+	p.Press(browsertest.Tab, browsertest.Tab, browsertest.Tab, browsertest.Enter)
+	if diff := cmp.Diff([]string{
+		`heading "Chat"`,
+		`button "Close chat"`,
+		`form "Before we begin: how can we reach you?"`,
+		`textbox "Name" described "Please enter your name." invalid=true focused=true required=true`,
+		`text "Please enter your name."`,
+		`textbox "Phone" described "Please enter a phone number or an e-mail address." invalid=true`,
+		`text "Please enter a phone number or an e-mail address."`,
+		`textbox "E-mail" described "Please enter a phone number or an e-mail address." invalid=true`,
+		`text "Please enter a phone number or an e-mail address."`,
+		`button "Start chat"`,
+		`status "" live=polite`,
+	}, p.Outline()[3:]); diff != "" {
+		t.Errorf("with nothing in it (-want +got)\n%s", diff)
+	}
+	if got := p.String(`["name", "phone", "email"].map((f) => { const e = ` + widget + `.getElementById(f); return e.type + " " + e.autocomplete; })`); got != "text name,tel tel,email email" {
+		t.Errorf("fields: %s", got)
+	}
+	p.Press("K", "i", "m", browsertest.Tab, "1", "2", browsertest.Enter)
+	p.Wait(widget + `.getElementById("wrong-phone").textContent === "phone is not a telephone number"`)
+	if got := p.String(`[` + focus + `, ` + widget + `.getElementById("name").ariaInvalid]`); got != "phone," {
+		t.Errorf("focus, and whether the name is wrong: %s", got)
+	}
+	p.Press("3", browsertest.Enter)
+	answered(p, 1)
+	send(p, "Roofs?")
+	answered(p, 3)
+	c.took(t, []string{"Roofs?"}, []string{"1"})
+	p.Reload()
+	answered(p, 3) // and nothing is asked again
+	if diff := cmp.Diff([]string{"Kim 123"}, c.begun); diff != "" {
+		t.Errorf("visitors (-want +got)\n%s", diff)
+	}
+}
+
+// A page that only would like to know lets the visitor go on without.
+func chatContactSkipped(t *testing.T, c *chatService, p *browsertest.Page) {
+	begin(p, c.site.URL+"/chat?contact=optional")
+	if got := p.String(`[` + focus + `, ` + widget + `.getElementById("name").required]`); got != "name,false" {
+		t.Errorf("focus, and whether the name is needed: %s", got)
+	}
+	p.Press(browsertest.Tab, browsertest.Tab, browsertest.Tab, browsertest.Tab)
+	if got := p.String(focus); got != "Skip" {
+		t.Errorf("focus on %q", got)
+	}
+	if c.sessions != 0 {
+		t.Error("a session before the visitor has said whether to begin")
+	}
+	p.Press(browsertest.Enter)
+	answered(p, 1)
+	send(p, "Roofs?")
+	answered(p, 3)
+	if diff := cmp.Diff([]string{""}, c.begun); diff != "" {
+		t.Errorf("visitors (-want +got)\n%s", diff)
+	}
+}
+
+// What the visitor said of themselves is said again to a new session.
+func chatContactRefused(t *testing.T, c *chatService, p *browsertest.Page) {
+	begin(p, c.site.URL+"/chat?contact=optional")
+	p.Press("K", "i", "m", browsertest.Enter)
+	answered(p, 1)
 	c.mu.Lock()
 	c.valid = 0
 	c.mu.Unlock()
 	send(p, "Roofs?")
 	answered(p, 3)
+	if diff := cmp.Diff([]string{"Kim", "Kim"}, c.begun); diff != "" {
+		t.Errorf("visitors (-want +got)\n%s", diff)
+	}
+}
+
+// What was written is sent, though the visitor has closed the chat and gone to
+// another page of the site.
+func chatClosedBeforeSent(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.holding()
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	send(p, "Baths?")
+	p.Press(browsertest.Escape)
+	p.Reload()
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	c.release()
+	answered(p, 5)
+	if got := p.String(widget + `.getElementById("panel").hidden`); got != "true" {
+		t.Error("the chat opened by itself")
+	}
+	c.took(t, []string{"Roofs?", "Baths?"}, []string{"1", "1", "2"})
+}
+
+// A tab that is opened from the first has its session; each shows what the
+// other says.
+func chatSecondTab(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	p.String(`(window.other = window.open("/chat"), 0)`)
+	const second = `other.document.querySelector("ingestion-chat").shadowRoot`
+	p.Wait(`other.document.querySelector("ingestion-chat") && ` + second + `.querySelectorAll("[role=log] p").length === 3`)
+	p.String(`(() => { ` + second + `.getElementById("message").value = "Baths?"; ` + second + `.querySelector("form").requestSubmit(); })()`)
+	answered(p, 5)
+	want := []string{greeting, "You: Roofs?", "Answer: Yes, we do that (1).", "You: Baths?", "Answer: Yes, we do that (2)."}
+	if diff := cmp.Diff(want, said(p)); diff != "" {
+		t.Errorf("the first tab (-want +got)\n%s", diff)
+	}
+	p.String(widget + `.querySelector(".head button").click()`)
+	p.Wait(second + `.querySelectorAll("[role=log] p").length === 6`)
+	if got := p.String(second + `.querySelector("[role=log]").lastChild.textContent`); got != ended {
+		t.Errorf("the second tab: %q", got)
+	}
+	c.took(t, []string{"Roofs?", "Baths?"}, []string{"1", "2"})
+	p.String(`other.close()`)
+}
+
+func chatLoadedTwice(t *testing.T, c *chatService, p *browsertest.Page) {
+	begin(p, c.site.URL+"/chat?again=acme")
+	answered(p, 1)
+	send(p, "Roofs?")
+	answered(p, 3)
+	if got := p.String(`document.querySelectorAll("ingestion-chat").length`); got != "1" {
+		t.Errorf("%s chats", got)
+	}
 	c.took(t, []string{"Roofs?"}, []string{"1"})
-	if c.sessions != 2 {
-		t.Errorf("%d sessions, want a second", c.sessions)
+}
+
+// Two chats of a page do not lie on each other, and are each their own.
+func chatTwoChats(t *testing.T, c *chatService, p *browsertest.Page) {
+	begin(p, c.site.URL+"/chat?again=other")
+	answered(p, 1)
+	send(p, "Roofs?")
+	answered(p, 3)
+	got := p.String(`[...document.querySelectorAll("ingestion-chat")].map((e) => e.shadowRoot.querySelector("[aria-expanded]").getBoundingClientRect()).map((b) => Math.round(b.bottom) + ":" + Math.round(b.top))`)
+	var bottoms, tops [2]int
+	if _, err := fmt.Sscanf(strings.NewReplacer(":", " ", ",", " ").Replace(got), "%d %d %d %d", &bottoms[0], &tops[0], &bottoms[1], &tops[1]); err != nil {
+		t.Fatalf("%s: %v", got, err)
+	}
+	if bottoms[1] > tops[0] || tops[1] < 0 {
+		t.Errorf("bottoms and tops of the buttons: %s", got)
+	}
+	if c.sessions != 1 {
+		t.Errorf("%d sessions", c.sessions)
+	}
+}
+
+// A browser that keeps nothing for pages throws at the mere look at storage.
+func chatNoStorage(t *testing.T, c *chatService, p *browsertest.Page) {
+	p.Before(`for (const name of ["sessionStorage", "localStorage", "BroadcastChannel"])
+		Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } });`)
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	c.took(t, []string{"Roofs?"}, []string{"1"})
+}
+
+// The page sees no field where the visitor writes, and takes no letter for one
+// of its shortcuts.
+func chatShortcuts(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	p.String(`(window.heard = [], ["keydown", "keypress", "keyup"].forEach((kind) => document.addEventListener(kind, (e) => { heard.push(e.key); e.preventDefault(); })))`)
+	send(p, "s/?")
+	answered(p, 3)
+	p.Press(browsertest.Escape) // is the chat's, not that of a dialog of the page
+	if got := p.String(`heard`); got != "" {
+		t.Errorf("the page heard %s", got)
+	}
+	c.took(t, []string{"s/?"}, []string{"1"})
+}
+
+// Whoever reads what was said before is not taken away from it.
+func chatReadingAbove(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.answering = func(int) []string { return []string{"One. ", "Two. ", strings.Repeat("A long answer. ", 100)} }
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	top := widget + `.querySelector(".scroll").scrollTop`
+	if got := p.String(top + ` > 100`); got != "true" {
+		t.Fatalf("the answer is not in view: %s", p.String(top))
+	}
+	c.holding()
+	send(p, "Baths?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "One. Two. "`)
+	p.String(`(` + top + ` = 50)`)
+	c.release()
+	answered(p, 5)
+	if got := p.String(top); got != "50" {
+		t.Errorf("taken from 50 to %s", got)
+	}
+}
+
+// In a page that is written from right to left all is the other way round.
+func chatRightToLeft(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.answering = func(int) []string { return []string{"نعم ", "123 "} }
+	begin(p, c.site.URL+"/chat?dir=rtl")
+	answered(p, 1)
+	send(p, "مرحبا")
+	answered(p, 3)
+	got := p.String(`(() => { const w = ` + widget + `, box = (s) => w.querySelector(s).getBoundingClientRect(), panel = box("#panel"), scroll = w.querySelector(".scroll");
+		return [panel.left < innerWidth - panel.right, box("h2").left > box(".head button").left,
+			box(".you").left - panel.left < panel.right - box(".you").right, box(".company").right > box(".you").right,
+			getComputedStyle(w.querySelector(".you .words")).direction, getComputedStyle(w.querySelector(".company .words")).direction,
+			scroll.scrollWidth <= scroll.clientWidth]; })()`)
+	if got != "true,true,true,true,rtl,ltr,true" {
+		t.Errorf("panel, title, the visitor's and the answer's side, their directions, fits: %s", got)
+	}
+}
+
+// 320 by 256 pixels are a screen of 1280 by 1024 at 400 % (WCAG 2.2, 1.4.10).
+func chatSmallScreen(t *testing.T, c *chatService, p *browsertest.Page) {
+	p.Screen(320, 256)
+	start(p, c.site.URL)
+	send(p, "Roofs-and-a-word-that-is-longer-than-a-line-of-this-screen?")
+	answered(p, 3)
+	reachable(t, p)
+}
+
+// reachable fails unless the chat is on the screen, has room for what is said,
+// and everything in it can be brought into view without moving sideways.
+func reachable(t *testing.T, p *browsertest.Page) {
+	t.Helper()
+	got := p.String(`(() => { const w = ` + widget + `, panel = w.getElementById("panel"), b = panel.getBoundingClientRect(), wrong = [];
+		if (b.left < 0 || b.top < 0 || b.right > innerWidth || b.bottom > innerHeight) wrong.push("the chat is not on the screen");
+		for (const e of [panel, w.querySelector(".scroll")]) if (e.scrollWidth > e.clientWidth) wrong.push("wider than the screen: " + e.className);
+		const s = getComputedStyle(w.querySelector(".scroll")), lines = (parseFloat(s.height) - parseFloat(s.paddingTop) - parseFloat(s.paddingBottom)) / parseFloat(s.lineHeight);
+		if (lines < 4) wrong.push("room for " + lines + " lines");
+		for (const e of w.querySelectorAll("#panel button, textarea, .words")) {
+			e.scrollIntoView({ block: "nearest" });
+			const box = e.getBoundingClientRect(), seen = w.elementFromPoint(box.left + box.width / 2, box.top + Math.min(box.height, 20) / 2);
+			if (!e.closest("[hidden]") && seen !== e) wrong.push("not to be seen: " + e.textContent);
+		}
+		return wrong.join("\n"); })()`)
+	if got != "" {
+		t.Error(got)
 	}
 }
 
@@ -494,13 +1072,13 @@ func chatCanBeSeen(t *testing.T, c *chatService, p *browsertest.Page) {
 		t.Errorf("too faint, too small or not there:\n%s", got)
 	}
 	p.TextSize(32) // twice the usual
-	if got := p.String(`(() => { const b = ` + widget + `.getElementById("panel").getBoundingClientRect(), s = ` + widget + `.querySelector(".scroll");
-		return [b.left >= 0, b.top >= 0, b.right <= innerWidth, b.bottom <= innerHeight, s.scrollWidth <= s.clientWidth, s.clientHeight > 0]; })()`); got != "true,true,true,true,true,true" {
-		t.Errorf("at twice the size: %s", got)
+	reachable(t, p)
+	if got := p.String(`[...` + widget + `.querySelectorAll("*")].filter((e) => { const s = getComputedStyle(e); return s.scrollBehavior !== "auto" || s.animationName !== "none" || s.transitionDuration !== "0s"; }).length`); got != "0" {
+		t.Errorf("%s elements move by themselves", got)
 	}
-	motion := `getComputedStyle(` + widget + `.querySelector(".scroll")).scrollBehavior`
-	p.Media("prefers-reduced-motion", "reduce")
-	if got := p.String(motion); got != "auto" {
-		t.Errorf("with reduced motion: %s", got)
+	// Where the visitor's colours are forced, lines take the place of grounds.
+	p.Media("forced-colors", "active")
+	if got := p.String(`[...` + widget + `.querySelectorAll("button, textarea, [role=log] p")].filter((e) => getComputedStyle(e).borderTopColor === "rgba(0, 0, 0, 0)" || getComputedStyle(e).borderTopStyle === "none").length`); got != "0" {
+		t.Errorf("%s elements have no border in forced colours", got)
 	}
 }

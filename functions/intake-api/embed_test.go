@@ -55,6 +55,12 @@ func TestScripts(t *testing.T) {
 	if rec := get("/embed/chat.js", ""); rec.Code != http.StatusOK || rec.Header().Get("ETag") == tag {
 		t.Errorf("the other script: %d, tag %s", rec.Code, rec.Header().Get("ETag"))
 	}
+	// What docs/channels.md says of their sizes.
+	for path, most := range map[string]int{"/embed/chat.js": 29 << 10, "/embed/form.js": 11 << 10} {
+		if got := get(path, "").Body.Len(); got > most {
+			t.Errorf("%s has %d bytes, want at most %d", path, got, most)
+		}
+	}
 	for _, path := range []string{"/embed/", "/embed/none.js", "/embed/..%2fmain.go"} {
 		if rec := get(path, ""); rec.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, rec.Code)

@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -239,16 +240,40 @@ func (p *Page) Type(selector, text string) {
 func (p *Page) Press(keys ...string) {
 	p.t.Helper()
 	for _, key := range keys {
-		if err := p.do(chromedp.KeyEvent(key)); err != nil {
-			p.t.Fatalf("press %q: %v", key, err)
+		p.press(key, 0)
+	}
+}
+
+// press sends what a keyboard does: a key with its text. chromedp's own KeyEvent
+// sends the text apart, and so types it too where a page has forbidden the key.
+func (p *Page) press(keys string, modifiers kb.Modifier) {
+	p.t.Helper()
+	for _, r := range keys {
+		events := kb.Encode(r)
+		if len(events) == 3 { // down, text, up
+			events[0].Text, events[0].UnmodifiedText = events[1].Text, events[1].UnmodifiedText
+			events = []*input.DispatchKeyEventParams{events[0], events[2]}
+		}
+		for _, e := range events {
+			e.Modifiers |= int64(modifiers)
+			if _, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, *e); err != nil {
+				p.t.Fatalf("press %q: %v", keys, err)
+			}
 		}
 	}
+}
+
+// Insert puts text in as from the clipboard, wherever the focus is.
+func (p *Page) Insert(text string) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text})
+	p.must(err)
 }
 
 // ShiftTab goes back to the element before.
 func (p *Page) ShiftTab() {
 	p.t.Helper()
-	p.must(p.do(chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(kb.ModifierShift))))
+	p.press(Tab, kb.ModifierShift)
 }
 
 // Choose chooses files of this machine in a file input.
@@ -278,6 +303,20 @@ func (p *Page) Media(name, value string) {
 func (p *Page) TextSize(pixels int64) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, page.SetFontSizes, page.SetFontSizesParams{FontSizes: &page.FontSizes{Standard: pixels}})
+	p.must(err)
+}
+
+// Screen sets the size of what is seen of a page, in CSS pixels.
+func (p *Page) Screen(width, height int64) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1})
+	p.must(err)
+}
+
+// Before runs a script in each page before any of the page's own.
+func (p *Page) Before(script string) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 	p.must(err)
 }
 
