@@ -284,6 +284,41 @@ func TestFormSubmission(t *testing.T) {
 	}
 }
 
+// The signature is of the body and of nothing else. Sent again to another
+// address, a body is the event that it was, also when a call's is old enough to
+// be taken for a modification only.
+func TestReplayAtAnotherAddress(t *testing.T) {
+	at := time.Now().Format(time.RFC3339)
+	for name, first := range map[string]told{
+		"ringing":  {"pre-call", fmt.Sprintf(`{"id":71,"company_id":1001,"customer_phone_number":"+15550100300","timestamp":%q}`, at)},
+		"call":     {"post-call", fmt.Sprintf(`{"id":72,"company_id":1001,"answered":true,"duration":"61","timestamp":%q}`, at)},
+		"outbound": {"outbound-post-call", fmt.Sprintf(`{"id":73,"company_id":1001,"direction":"outbound","duration":"61","timestamp":%q}`, at)},
+		"platform": {"", platformPayload("CAL74")},
+		"text":     {"text-received", fmt.Sprintf(`{"id":75,"company_id":1001,"source_number":"+15550100300","destination_number":"+15550100400","content":"hi","timestamp":%q}`, at)},
+		"form":     {"form-submission", fmt.Sprintf(`{"id":76,"company_id":1001,"form_data":{"phone":"+15550100300"},"submitted_at":%q}`, at)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil)
+			made := f.tell(first)
+			before, begun := f.request(made.RequestID), f.begun(made.RequestID)
+			for _, kind := range append([]callrail.Kind{""}, callrail.Kinds...) {
+				if again := f.tell(told{string(kind), first.body}); again.RequestID != made.RequestID {
+					t.Errorf("%q: request %s, want %s", kind, again.RequestID, made.RequestID)
+				}
+			}
+			if diff := cmp.Diff(before, f.request(made.RequestID)); diff != "" {
+				t.Errorf("the request (-before +after)\n%s", diff)
+			}
+			if diff := cmp.Diff(begun, f.begun(made.RequestID)); diff != "" {
+				t.Errorf("stages (-before +after)\n%s", diff)
+			}
+			if requests, events, _ := f.rows(); requests != 1 || events != 1 {
+				t.Errorf("%d requests and %d events, want one of each", requests, events)
+			}
+		})
+	}
+}
+
 // While a signing key is changed, both are good.
 func TestTwoKeysDuringRotation(t *testing.T) {
 	f := newFixture(t, nil)

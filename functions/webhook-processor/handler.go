@@ -76,8 +76,9 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	// CallRail's events have no ids: what is the same to the byte is one event.
-	id := store.EventID(office.TenantID, store.SourceCallRail, string(event.Kind), string(body))
+	// CallRail's events have no ids: what is the same to the byte is one event,
+	// whatever address it came to. The signature does not cover the address.
+	id := store.EventID(office.TenantID, store.SourceCallRail, string(body))
 	requestID, mode := subject(office.TenantID, event)
 	return pipeline.Record(ctx, w, h.db, h.enqueuer, office.TenantID, requestID, mode, store.Event{
 		ID:         id,

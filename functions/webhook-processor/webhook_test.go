@@ -257,10 +257,10 @@ func TestRefused(t *testing.T) {
 		})
 	}
 	var several struct{ Detail string }
-	if err := json.Unmarshal(f.post(delivery{body: replace(`"CAL1"`, `"../../x"`), path: "/api/v1/callrail/webhook/text-received"}).Body.Bytes(), &several); err != nil {
+	if err := json.Unmarshal(f.post(delivery{body: `{"tenant_id":"acme","call_id":"../../x"}`}).Body.Bytes(), &several); err != nil {
 		t.Fatal(err)
 	}
-	if want := "conversation_id is missing; company_id is missing"; several.Detail != want {
+	if want := "call_id is not an id; callrail_company_id is missing"; several.Detail != want {
 		t.Errorf("several mistakes: %q, want %q", several.Detail, want)
 	}
 	if requests, events, stages := f.rows(); requests+events+stages != 0 {

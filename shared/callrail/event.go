@@ -41,6 +41,11 @@ var Kinds = []Kind{PreCall, RoutingComplete, PostCall, CallModified, OutboundPos
 // IsText tells a text message from a call.
 func (k Kind) IsText() bool { return k == TextReceived || k == TextSent }
 
+// alike tells kinds of one subject: calls, text messages or forms.
+func (k Kind) alike(other Kind) bool {
+	return k.IsText() == other.IsText() && (k == FormSubmission) == (other == FormSubmission)
+}
+
 // IsModification tells an event that may come any time after what it is about.
 func (k Kind) IsModification() bool { return k == CallModified || k == OutboundModified }
 
@@ -72,8 +77,9 @@ type Event struct {
 
 var identifier = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
 
-// Parse reads a webhook's payload. kind is what the webhook is known to be, ""
-// if its payload has to tell.
+// Parse reads a webhook's payload. kind is what the webhook is said to be, "" if
+// its payload has to tell. Whether it is of a call, a text message or a form the
+// payload tells in any case: it is signed, and what else says so is not.
 //
 // A call may be told of by the platform's own payload (tenant_id, call_id,
 // callrail_company_id), which the presence of tenant_id decides, or by
@@ -93,8 +99,8 @@ func Parse(kind Kind, body []byte) (*Event, error) {
 		Timestamp:         fields.time("timestamp", "start_time", "submitted_at"),
 		Body:              body,
 	}
-	if e.Kind == "" {
-		e.Kind = kindOf(fields)
+	if told := kindOf(fields); e.Kind == "" || !e.Kind.alike(told) {
+		e.Kind = told
 	}
 	type id struct {
 		field    string
@@ -136,7 +142,8 @@ func Parse(kind Kind, body []byte) (*Event, error) {
 }
 
 // kindOf tells a payload's kind by its fields: CallRail's payloads do not name
-// it. Call Routing Complete looks like Pre-Call.
+// it. Call Routing Complete looks like Pre-Call. What a payload is about is told
+// by the names of its fields, also of those that are null.
 func kindOf(fields object) Kind {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool {
@@ -145,11 +152,14 @@ func kindOf(fields object) Kind {
 		})
 	}
 	_, modified := fields["changes"]
+	_, form := fields["form_data"]
+	_, from := fields["source_number"]
+	_, to := fields["destination_number"]
 	outbound := fields.outbound()
 	switch {
-	case has("form_data"):
+	case form:
 		return FormSubmission
-	case has("source_number") && has("destination_number"):
+	case from && to:
 		if has("agent") {
 			return TextSent
 		}
