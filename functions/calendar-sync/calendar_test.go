@@ -16,6 +16,7 @@ import (
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
 	"ingestion.internal/shared/telemetry/telemetrytest"
+	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
 )
 
@@ -303,6 +304,55 @@ func TestCalendarThatIsNotShared(t *testing.T) {
 		return
 	}
 	w.clock(`{"found":2,"failed":0}`)
+}
+
+// TestOwnDomains: when the config says otherwise who is of the company, what was
+// skipped before is looked at again, also if the calendar is just being read.
+func TestOwnDomains(t *testing.T) {
+	wrong := tenant.Calendar{ID: calendarID, OwnDomains: []string{"acme.example", "example.com"}}
+	right := tenant.Calendar{ID: calendarID, OwnDomains: []string{"acme.example"}}
+	for name, correct := range map[string]func(*world){
+		"between": func(w *world) {
+			w.clock(one)
+			w.want("e1", "", 0)
+			w.declare(right)
+			w.clock(one)
+		},
+		"meanwhile": func(w *world) {
+			w.worker.calendars = &meanwhile{w.worker.calendars, func() { w.declare(right) }}
+			w.clock(one)
+			w.want("e1", "", 0)
+			w.clock(one)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.declare(wrong)
+			w.put("e1", 3, `"attendees":[{"email":"robin@example.com"}]`)
+			correct(w)
+			w.want("e1", booking.Booked, 1)
+			w.clock(none)
+			w.declare(right) // the same again
+			w.clock(none)
+			w.want("e1", booking.Booked, 1)
+		})
+	}
+}
+
+// TestCustomerDeclines: an invitation that its customer declines is a booking
+// cancelled, until the customer changes her mind.
+func TestCustomerDeclines(t *testing.T) {
+	w := newWorld(t)
+	w.put("e1", 3, robin)
+	w.clock(one)
+	for i, step := range []struct {
+		response string
+		want     booking.Status
+	}{{"declined", booking.Cancelled}, {"accepted", booking.Booked}} {
+		w.put("e1", 3, `"attendees":[{"email":"robin@example.com","responseStatus":"`+step.response+`"}]`)
+		w.task(`{"turns":1}`)
+		w.want("e1", step.want, i+2)
+	}
 }
 
 // TestDisconnected: the channel of a calendar that left the config is closed, and

@@ -115,10 +115,17 @@ func (w *world) wait(d time.Duration) { w.later.Add(int64(d)) }
 // connect declares the calendars of the first tenant.
 func (w *world) connect(ids ...string) {
 	w.t.Helper()
-	declared := storetest.Manifest().Tenants[0]
+	var calendars []tenant.Calendar
 	for _, id := range ids {
-		declared.Calendars = append(declared.Calendars, tenant.Calendar{ID: id, OwnDomains: []string{"acme.example"}})
+		calendars = append(calendars, tenant.Calendar{ID: id, OwnDomains: []string{"acme.example"}})
 	}
+	w.declare(calendars...)
+}
+
+func (w *world) declare(calendars ...tenant.Calendar) {
+	w.t.Helper()
+	declared := storetest.Manifest().Tenants[0]
+	declared.Calendars = calendars
 	if _, err := w.db.Tenant(declared.ID).Sync(w.t.Context(), declared); err != nil {
 		w.t.Fatal(err)
 	}

@@ -105,12 +105,21 @@ const visit = `{"id":"e1","status":"confirmed","updated":"2026-11-20T10:00:00.12
 func event(t testing.TB, text string, changes ...string) *api.Event {
 	t.Helper()
 	e := &api.Event{}
-	for _, part := range append([]string{text}, changes...) {
-		if err := json.Unmarshal([]byte(part), e); err != nil {
+	documents := json.NewDecoder(strings.NewReader(text + strings.Join(changes, "")))
+	for documents.More() {
+		if err := documents.Decode(e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return e
+}
+
+// guests is a change that has these guests alone.
+func guests(these string) string { return `{"attendees":null}{"attendees":[` + these + `]}` }
+
+// answered is what the customer's answer to an invitation changes.
+func answered(updated, response string) string {
+	return `{"updated":"` + updated + `"}` + guests(`{"email":"robin@example.com","displayName":"Robin Example","responseStatus":"`+response+`"}`)
 }
 
 func TestBooking(t *testing.T) {
@@ -151,6 +160,9 @@ func TestBooking(t *testing.T) {
 		"no_time":                {`{"start":null,"end":null}`, "has no time"},
 		"over":                   {`{"start":{"dateTime":"2026-10-01T10:00:00Z"},"end":{"dateTime":"2026-10-01T11:00:00Z"}}`, "over before"},
 		"cancelled_and_unknown":  {`{"status":"cancelled"}`, "cancelled before it was known"},
+		"declined_and_unknown":   {guests(`{"email":"robin@example.com","responseStatus":"declined"}`), "its customer declined"},
+		"one_guest_comes":        {guests(`{"email":"robin@example.com","responseStatus":"declined"},{"email":"kim@example.com","responseStatus":"needsAction"}`), ""},
+		"own_guest_declined":     {guests(`{"email":"sales@acme.example","responseStatus":"declined"},{"email":"robin@example.com"}`), ""},
 		"over_and_without_end":   {`{"start":{"dateTime":"2026-10-01T10:00:00Z"},"end":null}`, "over before"},
 		"series_that_began_then": {`{"recurrence":["RRULE:FREQ=WEEKLY"],"start":{"dateTime":"2026-10-01T10:00:00Z"},"end":{"dateTime":"2026-10-01T11:00:00Z"}}`, "over before"},
 	} {
@@ -208,6 +220,11 @@ func TestBookingIsFollowed(t *testing.T) {
 		{"no_customer_any_more", `{"updated":"2026-11-20T13:00:00Z","start":{"dateTime":"2026-12-05T10:00:00-08:00"},"end":{"dateTime":"2026-12-05T11:00:00-08:00"},"description":"","attendees":[],"transparency":"transparent"}`, booking.Moved},
 		{"cancelled", "", booking.Cancelled},
 		{"taken_back", `{"updated":"2026-11-20T14:00:00Z"}`, booking.Booked},
+		{"declined", answered("2026-11-20T15:00:00Z", "declined"), booking.Cancelled},
+		{"comes", answered("2026-11-20T16:00:00Z", "accepted"), booking.Booked},
+		{"declined_at_no_time_of_its_own", answered("2026-11-20T16:00:00Z", "declined"), booking.Cancelled},
+		{"comes_at_no_time_of_its_own", answered("2026-11-20T16:00:00Z", "tentative"), booking.Booked},
+		{"moved_after_it", `{"updated":"2026-11-20T17:00:00Z","start":{"dateTime":"2026-12-06T10:00:00-08:00"},"end":{"dateTime":"2026-12-06T11:00:00-08:00"}}`, booking.Moved},
 	} {
 		e := &api.Event{Id: "e1", Status: "cancelled"}
 		if step.changes != "" {

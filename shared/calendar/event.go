@@ -87,9 +87,7 @@ func Booking(e *calendar.Event, from Source, known *booking.Event) (*booking.Eve
 		d.Status = booking.Cancelled
 		// Only its id is sure to be there. Of two events of one time, a
 		// cancellation counts more.
-		if d.UpdatedAt.Before(known.UpdatedAt) {
-			d.UpdatedAt = known.UpdatedAt
-		}
+		d.UpdatedAt = later(d.UpdatedAt, known.UpdatedAt)
 		event, err := parse(d)
 		return event, "", err
 	}
@@ -102,7 +100,8 @@ func Booking(e *calendar.Event, from Source, known *booking.Event) (*booking.Eve
 	}
 	d.OfficeID = from.OfficeID
 	d.Service, d.Notes = line(e.Summary), clip(plain(e.Description), maxNotes)
-	d.Customer = customer(e, from.OwnDomains)
+	guests := guestsOf(e, from.OwnDomains)
+	d.Customer = customer(e, guests, from.OwnDomains)
 	d.Calendar = origin{from.CalendarID, clip(e.Id, maxLine), e.Start != nil && e.Start.Date != "", len(e.Recurrence) > 0, e.Status == "tentative"}
 	if known == nil {
 		switch {
@@ -116,13 +115,28 @@ func Booking(e *calendar.Event, from Source, known *booking.Event) (*booking.Eve
 			return nil, "it was over before the calendar was connected", nil
 		case d.Customer.Phone == "" && d.Customer.Email == "":
 			return nil, "it has no customer", nil
+		case declined(guests):
+			return nil, "its customer declined before it was known", nil
 		}
 	}
 	if starts.IsZero() { // of a known one: what is known of its time stays
 		return nil, "it has no time", nil
 	}
-	d.Status = booking.Booked
-	if known != nil {
+	switch {
+	case known == nil:
+		d.Status = booking.Booked
+	case declined(guests):
+		d.Status = booking.Cancelled
+		d.UpdatedAt = later(d.UpdatedAt, known.UpdatedAt)
+	default:
+		// Whether an answer to an invitation counts as a change of the event is
+		// not documented, so what is back is later than its cancellation by
+		// itself.
+		if at := later(d.UpdatedAt, known.UpdatedAt); known.Status == booking.Cancelled && !at.After(known.UpdatedAt) {
+			d.UpdatedAt = known.UpdatedAt.Add(time.Millisecond)
+		} else {
+			d.UpdatedAt = at
+		}
 		d.Status = follow(known, d.UpdatedAt, starts, ends)
 	}
 	event, err := parse(d)
@@ -216,23 +230,49 @@ var (
 	tag      = regexp.MustCompile(`<[^<>]*>`)
 )
 
-// customer tells who booked: what the event's private properties say, else its
-// first guest who is not of the company, else the first telephone number and
-// e-mail address in its description.
-func customer(e *calendar.Event, ownDomains []string) booking.Customer {
-	var c booking.Customer
-	own := func(email string) bool {
-		_, domain, _ := strings.Cut(strings.ToLower(email), "@")
-		return slices.Contains(ownDomains, domain) || domain == "group.calendar.google.com" || domain == "resource.calendar.google.com"
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
 	}
+	return a
+}
+
+// own tells whether an address is of the company or of a calendar.
+func own(email string, domains []string) bool {
+	_, domain, _ := strings.Cut(strings.ToLower(email), "@")
+	return slices.Contains(domains, domain) || domain == "group.calendar.google.com" || domain == "resource.calendar.google.com"
+}
+
+// guestsOf returns the guests who are not of the company.
+func guestsOf(e *calendar.Event, ownDomains []string) []*calendar.EventAttendee {
+	var guests []*calendar.EventAttendee
 	for _, a := range e.Attendees {
-		if a == nil || a.Self || a.Organizer || a.Resource || own(a.Email) {
+		if a == nil || a.Self || a.Organizer || a.Resource || own(a.Email, ownDomains) {
 			continue
 		}
-		if email, err := contact.Email(a.Email); err == nil {
-			c.Name, c.Email = line(a.DisplayName), email
-			break
+		if _, err := contact.Email(a.Email); err == nil {
+			guests = append(guests, a)
 		}
+	}
+	return guests
+}
+
+// declined tells whether there are guests and none of them comes.
+// https://developers.google.com/workspace/calendar/api/v3/reference/events
+// (attendees[].responseStatus)
+func declined(guests []*calendar.EventAttendee) bool {
+	return len(guests) > 0 && !slices.ContainsFunc(guests, func(a *calendar.EventAttendee) bool { return a.ResponseStatus != "declined" })
+}
+
+// customer tells who booked: what the event's private properties say, else the
+// first of its guests, else the first telephone number and e-mail address in its
+// description.
+func customer(e *calendar.Event, guests []*calendar.EventAttendee, ownDomains []string) booking.Customer {
+	var c booking.Customer
+	if len(guests) > 0 {
+		c.Name = line(guests[0].DisplayName)
+		c.Email, _ = contact.Email(guests[0].Email) // checked by guestsOf
 	}
 	text := plain(e.Description)
 	for _, found := range number.FindAllString(text, -1) {
@@ -242,7 +282,7 @@ func customer(e *calendar.Event, ownDomains []string) booking.Customer {
 		}
 	}
 	for _, found := range address.FindAllString(text, -1) {
-		if email, err := contact.Email(found); err == nil && c.Email == "" && !own(email) {
+		if email, err := contact.Email(found); err == nil && c.Email == "" && !own(email, ownDomains) {
 			c.Email = email
 		}
 	}

@@ -64,7 +64,9 @@ func tokenHash(token string) string {
 }
 
 // syncCalendars brings the tenant's calendars to what is declared. One that is
-// new, changed its state or was taken back is due at once.
+// new, changed its state or was taken back is due at once. Where it says
+// otherwise than before who is of the company, it is read anew: what was taken
+// for a meeting may be a booking.
 func (t *Tenant) syncCalendars(ctx context.Context, tx reader, declared []tenant.Calendar, served bool, change func(string, *spanner.Mutation)) error {
 	type row struct {
 		office  string
@@ -107,6 +109,9 @@ func (t *Tenant) syncCalendars(ctx context.Context, tx reader, declared []tenant
 		}
 		if known.status != tenantActive {
 			values["connected_at"], values["sync_token"] = t.db.now(), spanner.NullString{}
+		}
+		if !slices.Equal(known.domains, c.OwnDomains) {
+			values["sync_token"] = spanner.NullString{}
 		}
 		change(what, t.upsert("calendars", !isKnown, values))
 	}
@@ -272,7 +277,7 @@ type CalendarTurn struct {
 // worker has the calendar, and nothing was written.
 func (t *Tenant) FinishCalendar(ctx context.Context, c *Calendar, turn CalendarTurn) error {
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
-		row, err := tx.ReadRow(ctx, "calendars", spanner.Key{t.id, c.ID}, []string{"lease_id", "notified", "status", "due_at"})
+		row, err := tx.ReadRow(ctx, "calendars", spanner.Key{t.id, c.ID}, []string{"lease_id", "notified", "status", "due_at", "own_domains"})
 		if err != nil {
 			return notFound(err)
 		}
@@ -280,7 +285,8 @@ func (t *Tenant) FinishCalendar(ctx context.Context, c *Calendar, turn CalendarT
 		var notified int64
 		var status string
 		var due spanner.NullTime
-		if err := row.Columns(&lease, &notified, &status, &due); err != nil {
+		var domains []string
+		if err := row.Columns(&lease, &notified, &status, &due, &domains); err != nil {
 			return err
 		}
 		if lease.StringVal != c.lease {
@@ -291,13 +297,14 @@ func (t *Tenant) FinishCalendar(ctx context.Context, c *Calendar, turn CalendarT
 			"due_at":   spanner.NullTime{Time: turn.Next, Valid: !turn.Next.IsZero()},
 			"failures": 0, "failure_cause": spanner.NullString{},
 		}
-		if notified != c.notified || (status == tenantActive) != c.Active {
+		asBefore := (status == tenantActive) == c.Active && slices.Equal(domains, c.OwnDomains)
+		if notified != c.notified || !asBefore {
 			values["due_at"] = due // something has happened that this turn may not have seen
 		}
 		if turn.Failure != "" {
 			values["failures"], values["failure_cause"] = c.Failures+1, clip(turn.Failure, maxCause)
 		}
-		if turn.SyncToken != "" && c.Active && status == tenantActive {
+		if turn.SyncToken != "" && c.Active && asBefore {
 			values["sync_token"], values["synced_at"] = turn.SyncToken, t.db.now()
 		}
 		return tx.BufferWrite([]*spanner.Mutation{t.upsert("calendars", false, values)})
