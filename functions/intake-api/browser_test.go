@@ -226,6 +226,9 @@ func TestFormInBrowser(t *testing.T) {
 		"refused_and_corrected":    formCorrected,
 		"unavailable_stays_filled": formUnavailable,
 		"robot":                    formRobot,
+		"corrected_field":          formCorrectedField,
+		"script_loaded_twice":      formLoadedTwice,
+		"button_named_reset":       formButtonNamedReset,
 	})
 }
 
@@ -523,4 +526,50 @@ func formRobot(t *testing.T, w *website, p *browsertest.Page) {
 	if r := w.taken(t, http.StatusAccepted); !strings.Contains(string(r.Payload), "a field that people do not see was filled in") {
 		t.Errorf("payload: %s", r.Payload)
 	}
+}
+
+// A field that is being mended is not called wrong any more, the others are.
+func formCorrectedField(t *testing.T, w *website, p *browsertest.Page) {
+	p.Go(w.site.URL + "/form?phone")
+	p.Type("[name=name]", "Kim Lee")
+	p.Type("[name=email]", "kim@")
+	p.Type("[name=phone]", "12")
+	p.Click("button")
+	p.Wait(refused)
+	wrong := `[...document.querySelectorAll("[aria-invalid]")].map((f) => f.name + (f.hasAttribute("aria-describedby") ? "" : " for no reason"))`
+	if got := p.String(wrong); got != "email,phone" {
+		t.Errorf("wrong: %s", got)
+	}
+	p.Type("[name=email]", "example.com")
+	if got := p.String(wrong + ` + [document.querySelector("[name=email]").getAttribute("aria-describedby")]`); got != "phone" {
+		t.Errorf("wrong, when one is mended: %s", got)
+	}
+	w.taken(t, http.StatusUnprocessableEntity)
+}
+
+func formLoadedTwice(t *testing.T, w *website, p *browsertest.Page) {
+	p.Go(w.site.URL + "/form?again")
+	fillIn(p)
+	p.Click("button")
+	p.Wait(sent)
+	w.taken(t, http.StatusAccepted)
+	if got := p.String(`[document.querySelectorAll("[data-ingestion-status]").length, document.querySelectorAll("[name=website]").length]`); got != "1,1" {
+		t.Errorf("places for messages, honeypots: %s", got)
+	}
+}
+
+// A field's name hides the form's own property of that name. A form that was
+// taken in is not said to have failed, or it comes again.
+func formButtonNamedReset(t *testing.T, w *website, p *browsertest.Page) {
+	p.Go(w.site.URL + "/form?reset")
+	fillIn(p)
+	p.Click("button")
+	p.Wait(`document.querySelector("[data-ingestion-status=success], [data-ingestion-status=error]")`)
+	if got := status(p); got != "Thank you. We have received your request." {
+		t.Errorf("status: %q", got)
+	}
+	if got := p.String(`document.querySelector("[name=message]").value`); got != "" {
+		t.Errorf("still in the form: %q", got)
+	}
+	w.taken(t, http.StatusAccepted)
 }

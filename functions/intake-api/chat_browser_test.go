@@ -40,6 +40,7 @@ type chatService struct {
 	busy      []int          // Retry-After of the next tries, which are one too many
 	away      bool           // all is answered 401
 	refuse    map[string]int // statuses, by text
+	pending   int            // the only message whose answer the conversation does not have yet
 	closes    int
 	closed    bool
 	hold      chan struct{}
@@ -103,6 +104,13 @@ func (c *chatService) release() {
 	}
 }
 
+// forgetSession ends the session, as far as the page can tell.
+func (c *chatService) forgetSession() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.valid = 0
+}
+
 func (c *chatService) terms() map[string]any {
 	return map[string]any{"streams": !c.json, "assistant": true, "greeting": "Hello! How can we help?", "max_message_chars": 2000, "expected_number": len(c.messages) + 1}
 }
@@ -159,7 +167,7 @@ func (c *chatService) conversation(w http.ResponseWriter, r *http.Request) {
 	all := []map[string]any{}
 	for i, text := range c.messages {
 		state, said := "done", strings.Join(c.answering(i+1), "")
-		if c.hold != nil && i == len(c.messages)-1 {
+		if i == c.pending-1 || c.pending == 0 && c.hold != nil && i == len(c.messages)-1 {
 			state, said = "pending", ""
 		}
 		all = append(all, map[string]any{"number": i + 1, "text": text, "answer": map[string]any{"text": said, "by": "assistant", "state": state}})
@@ -358,8 +366,12 @@ func TestChatInBrowser(t *testing.T) {
 		"contact_skipped":         chatContactSkipped,
 		"contact_refused":         chatContactRefused,
 		"closed_before_sent":      chatClosedBeforeSent,
-		"real_second_tab":         chatSecondTab,
+		"second_tab":              chatSecondTab,
+		"second_tab_answered":     chatSecondTabAnsweredFirst,
+		"reload_before_session":   chatReloadBeforeSession,
+		"goes_on_instead":         chatGoesOnInstead,
 		"loaded_twice":            chatLoadedTwice,
+		"page_replaced":           chatPageReplaced,
 		"two_chats":               chatTwoChats,
 		"no_storage":              chatNoStorage,
 		"shortcuts_of_the_page":   chatShortcuts,
@@ -570,9 +582,7 @@ func chatSessionEnded(t *testing.T, c *chatService, p *browsertest.Page) {
 	start(p, c.site.URL)
 	send(p, "Baths?")
 	answered(p, 3)
-	c.mu.Lock()
-	c.valid = 0
-	c.mu.Unlock()
+	c.forgetSession()
 	p.Offline(true)
 	send(p, "Roofs?")
 	send(p, "Doors?")
@@ -797,9 +807,7 @@ func chatEndedWhenGone(t *testing.T, c *chatService, p *browsertest.Page) {
 	start(p, c.site.URL)
 	send(p, "Roofs?")
 	answered(p, 3)
-	c.mu.Lock()
-	c.valid = 0
-	c.mu.Unlock()
+	c.forgetSession()
 	p.String(widget + `.querySelector(".head button").click()`)
 	answered(p, 4)
 	if c.sessions != 1 {
@@ -879,9 +887,7 @@ func chatContactRefused(t *testing.T, c *chatService, p *browsertest.Page) {
 	begin(p, c.site.URL+"/chat?contact=optional")
 	p.Press("K", "i", "m", browsertest.Enter)
 	answered(p, 1)
-	c.mu.Lock()
-	c.valid = 0
-	c.mu.Unlock()
+	c.forgetSession()
 	send(p, "Roofs?")
 	answered(p, 3)
 	if diff := cmp.Diff([]string{"Kim", "Kim"}, c.begun); diff != "" {
@@ -930,6 +936,74 @@ func chatSecondTab(t *testing.T, c *chatService, p *browsertest.Page) {
 	}
 	c.took(t, []string{"Roofs?", "Baths?"}, []string{"1", "2"})
 	p.String(`other.close()`)
+}
+
+// Of two messages the second may have its answer first. The other is not taken
+// for one that was never sent.
+func chatSecondTabAnsweredFirst(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.holding()
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	c.mu.Lock()
+	c.messages, c.pending = append(c.messages, "From the other tab"), 1
+	c.mu.Unlock()
+	for range 2 {
+		p.Offline(true)
+		p.Wait(widget + `.querySelector("[role=status]").textContent.includes("offline")`)
+		p.String(`new BroadcastChannel("ingestion-chat:acme:session-1").postMessage("")`)
+		p.Offline(false)
+		p.Wait(widget + `.querySelector("[role=status]").textContent.includes("Writing")`)
+	}
+	c.release()
+	answered(p, 5)
+	c.took(t, []string{"Roofs?", "From the other tab"}, []string{"1", "1 1.11", "1 1.11"})
+}
+
+// What was written before there was a session is still there after a reload.
+func chatReloadBeforeSession(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.away = true
+	begin(p, c.site.URL+"/chat")
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[role=status]").textContent.includes("press Send")`)
+	c.mu.Lock()
+	c.away = false
+	c.mu.Unlock()
+	p.Reload()
+	answered(p, 3)
+	if diff := cmp.Diff([]string{greeting, "You: Roofs?", "Answer: Yes, we do that (1)."}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, []string{"Roofs?"}, []string{"1"})
+}
+
+// Who writes on before the chat has ended wants it to go on.
+func chatGoesOnInstead(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.holding()
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
+	p.String(widget + `.querySelector(".head button").click()`)
+	p.Wait(widget + `.querySelector("[role=status]").textContent === "Ending the chat …"`)
+	send(p, "And baths?")
+	c.release()
+	answered(p, 5)
+	if c.closes != 0 {
+		t.Errorf("closed %d times", c.closes)
+	}
+}
+
+// Some sites put a new body into the page in place of going to another one.
+func chatPageReplaced(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	p.String(`(() => { document.body.replaceWith(document.createElement("body")); })()`)
+	p.String(`(() => { const script = document.createElement("script"), trust = trustedTypes.createPolicy("page", { createScriptURL: (url) => url });
+		for (const a of document.querySelector("script[data-tenant-id]").attributes) script.setAttribute(a.name, a.name === "src" ? trust.createScriptURL(a.value) : a.value);
+		document.head.append(script); })()`)
+	p.Wait(`document.querySelector("ingestion-chat")`)
+	answered(p, 3)
 }
 
 func chatLoadedTwice(t *testing.T, c *chatService, p *browsertest.Page) {

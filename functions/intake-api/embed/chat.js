@@ -52,11 +52,16 @@
 
   // The same chat once, however often the page loads the script. Another
   // tenant's or office's has its button above.
-  const chats = window[Symbol.for("ingestion-chat")] ||= new Set();
+  const chats = window[Symbol.for("ingestion-chat")] ||= new Map();
   const storeKey = "ingestion-chat:" + [tenant, office].filter(Boolean).join("/");
-  if (chats.has(storeKey)) return console.warn("ingestion chat: the script is on the page already");
+  if (chats.has(storeKey)) return attach(chats.get(storeKey));
   const below = chats.size * 4; // em
-  chats.add(storeKey);
+  const host = document.createElement("ingestion-chat");
+  chats.set(storeKey, host);
+  // A site that puts a new body into its page takes the chat away with the old.
+  function attach(host) {
+    if (!host.isConnected) document.body?.append(host);
+  }
 
   // Important on the host: that goes before whatever the page says of it. Sizes
   // follow the visitor's own text size and not the page's. The direction of
@@ -84,6 +89,7 @@
     .words, .why { display: block; }
     .why, .wrong { color: #a30000; }
     .name { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+    @media print { :host { display: none !important } }
     .status { margin: 0; padding: 0 1em; color: #4a4a4a; }
     form { padding: .5em 1em 1em; border-top: 1px solid #c8c8c8; }
     form p { margin: 0 0 .5em; }
@@ -135,7 +141,6 @@
     e.append(...children);
     return e;
   }
-  const host = document.createElement("ingestion-chat");
   const root = host.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet(); // allowed by every style-src
   sheet.replaceSync(style);
@@ -239,6 +244,12 @@
     else m.p = show("you", m.text);
   }
 
+  // placeAll places what a reload has left out.
+  function placeAll() {
+    for (const m of kept.unsent.filter((m) => !m.p)) { place(m); mark(m); }
+    for (const m of kept.outbox.filter((m) => !m.p)) place(m);
+  }
+
   // setAside leaves a message to the visitor: why is what the service has
   // against it, "" that it may have been taken in.
   let editing = null; // the message that is in the field again
@@ -298,6 +309,7 @@
   end.addEventListener("click", () => {
     kept.ending = true;
     keep();
+    say(text("ending"));
     pump();
   });
   root.addEventListener("keydown", (e) => { if (e.key === "Escape" && !panel.hidden && !e.isComposing) { e.preventDefault(); shut(); } });
@@ -313,7 +325,7 @@
     if (message) {
       if (editing) unmark(editing); // this is it, mended
       editing = null;
-      over = false;
+      kept.ending = over = false;
       const m = { text: message };
       queue(m);
       place(m);
@@ -423,7 +435,7 @@
 
   // conversation adds what the service knows and the page does not, and leaves
   // in the outbox what it does not have, or has not answered.
-  let next = 1; // the first number that is not shown with its answer
+  let next = 1; // the first number that is not shown
   async function conversation() {
     const known = await call(of("messages"), {});
     kept.session = { ...kept.session, expected_number: known.expected_number, streams: known.streams };
@@ -431,19 +443,20 @@
     greet(known.greeting);
     const taken = [];
     let waiting = kept.outbox;
-    for (const k of known.messages.filter((k) => k.number >= next)) {
-      const m = waiting.find((m) => m.number === k.number && m.text === k.text) || { number: k.number, text: k.text };
+    for (const k of known.messages) {
+      let m = waiting.find((m) => m.number === k.number && m.text === k.text);
+      if (!m && k.number < next) continue; // shown with its answer
+      m ||= { number: k.number, text: k.text };
       waiting = waiting.filter((w) => w !== m);
       const before = waiting.find((w) => w.p)?.p;
       m.p ||= show("you", k.text, before);
-      if (k.answer.state === "done") {
-        if (k.answer.text) show("company", k.answer.text, before);
-        next = k.number + 1;
-      } else taken.push(m);
+      if (k.answer.state !== "done") taken.push(m);
+      else if (k.answer.text) show("company", k.answer.text, before);
+      next = Math.max(next, k.number + 1);
     }
-    for (const m of kept.unsent.filter((m) => !m.p)) { place(m); mark(m); }
-    for (const m of waiting.filter((m) => !m.p)) place(m);
     kept.outbox = [...taken, ...waiting];
+    showDraft(kept.outbox[0]?.draft);
+    placeAll();
     if (known.state === "closed" && !over && !kept.outbox.length) ended();
     renumber(waiting, known.expected_number);
     requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
@@ -468,8 +481,8 @@
     const old = kept.session;
     kept.session = session;
     next = 1;
+    placeAll();
     if (old) {
-      for (const m of [...kept.unsent, ...kept.outbox]) if (!m.p) { place(m); if (kept.unsent.includes(m)) mark(m); }
       for (const m of kept.outbox.filter((m) => m.tried)) setAside(m, "");
       show("note", text("renewed"));
       greet(session.greeting, null);
@@ -510,8 +523,8 @@
     try {
       const answer = await answerTo(m);
       remove(kept.outbox, m);
-      next = m.number + 1;
-      kept.session.expected_number = Math.max(kept.session.expected_number, next);
+      next = Math.max(next, m.number + 1);
+      kept.session.expected_number = Math.max(kept.session.expected_number, m.number + 1);
       keep();
       showDraft();
       if (answer.text) show("company", answer.text);
@@ -577,8 +590,9 @@
         if (error instanceof Refused && wrong(error)) { say(""); break; }
         if (error instanceof Refused || tries >= maxTries) {
           gone = false;
-          say(error instanceof Refused && error.status !== 401 && error.message || text(kept.ending && !kept.outbox.length ? "unended" : "failed"));
-          kept.ending = false;
+          const unended = kept.ending && !kept.outbox.length;
+          if (unended) kept.ending = false;
+          say(error instanceof Refused && error.status !== 401 && error.message || text(unended ? "unended" : "failed"));
           console.error("ingestion chat: is", location.origin, "among the tenant's origins?", error);
           break;
         }
@@ -603,7 +617,7 @@
   window.addEventListener("online", () => { if (kept.outbox.length || kept.ending) pump(); });
 
   function start() {
-    document.body.append(host);
+    attach(host);
     reflect();
     if (kept.open) open(false); // as before the reload, without taking the focus
     else if (kept.outbox.length || kept.ending) pump();

@@ -56,8 +56,11 @@
     }
     state = { busy: false, key: "", region, marked: [] };
     forms.set(form, state);
-    // An edited form is another form.
-    const edited = () => { state.key = ""; };
+    // An edited form is another form, and an edited field not the one that was wrong.
+    const edited = (event) => {
+      state.key = "";
+      unmark(state, (field) => field === event.target);
+    };
     form.addEventListener("input", edited);
     form.addEventListener("change", edited);
     return state;
@@ -82,8 +85,10 @@
     form.dispatchEvent(new CustomEvent("ingestion:failed", { bubbles: true, detail: { message } }));
   }
 
-  function unmark(state) {
-    for (const field of state.marked.splice(0)) {
+  function unmark(state, which = () => true) {
+    const fields = state.marked.filter(which);
+    state.marked = state.marked.filter((field) => !fields.includes(field));
+    for (const field of fields) {
       field.removeAttribute("aria-invalid");
       const ids = (field.getAttribute("aria-describedby") || "").split(" ").filter((id) => id && id !== state.region.id);
       if (ids.length) field.setAttribute("aria-describedby", ids.join(" "));
@@ -156,7 +161,7 @@
       }
       if (tried >= maxTries || wait > maxWait) return response;
       say(form, text(form, "waiting"), "waiting");
-      await sleep(wait);
+      await sleep(wait * (1 + Math.random() / 4)); // not in step with other pages
     }
   }
 
@@ -181,7 +186,7 @@
     state.key = "";
     const event = new CustomEvent("ingestion:sent", { bubbles: true, cancelable: true, detail: { requestId: answer.request_id } });
     const goOn = form.dispatchEvent(event);
-    form.reset();
+    HTMLFormElement.prototype.reset.call(form); // form.reset may be a field of that name
     if (redirect && goOn) return location.assign(redirect);
     say(form, text(form, "success"), "success");
     state.region.focus();
