@@ -32,8 +32,12 @@ const (
 	lease       = 2 * time.Minute
 	workTimeout = 90 * time.Second
 
-	// parkedCheck is how often it is looked whether settings were mended.
+	// parkedCheck is how often it is looked whether settings were mended, at
+	// first; what has waited for long is looked at every tenth of its time, and
+	// every rareCheck at least, so that many leads of a tenant that nobody cares
+	// for cost little.
 	parkedCheck = time.Minute
+	rareCheck   = 15 * time.Minute
 
 	// tenantsAtOnce bounds how many tenants one run works for side by side: one
 	// with a slow provider leaves room for the others.
@@ -233,7 +237,9 @@ func (d *dispatcher) leaveParked(ctx context.Context, handle *store.Tenant, effe
 	if len(parked) == 0 {
 		return rest, nil
 	}
-	return rest, handle.PostponeParked(ctx, keys(parked), d.now().Add(parkedCheck))
+	oldest := slices.MinFunc(parked, func(a, b store.Effect) int { return a.PlannedAt.Compare(b.PlannedAt) })
+	wait := min(max(parkedCheck, d.now().Sub(oldest.PlannedAt)/10), rareCheck)
+	return rest, handle.PostponeParked(ctx, keys(parked), d.now().Add(wait))
 }
 
 // settings are a tenant's settings as they are now.

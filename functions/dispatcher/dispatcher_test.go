@@ -14,6 +14,8 @@ import (
 	"ingestion.internal/shared/pipeline"
 	"ingestion.internal/shared/secrets"
 	"ingestion.internal/shared/store"
+	"ingestion.internal/shared/store/storetest"
+	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
 )
 
@@ -145,7 +147,7 @@ func TestParkedAndReleased(t *testing.T) {
 		t.Error("what is parked was tried")
 	}
 	w.secret.set(goodSettings)
-	if did := w.tick(2 * time.Minute); did.Sent != 2 {
+	if did := w.tick(5 * time.Minute); did.Sent != 2 {
 		t.Errorf("with good settings: %+v", did)
 	}
 	w.want(id, "crm sent, email sent")
@@ -541,3 +543,61 @@ func parse(t *testing.T, document string) integrations.Settings {
 }
 
 var _ secrets.VersionedAccessor = (*document)(nil)
+
+// TestDigestInterruptedAndDecidedAgain: a digest whose sending was interrupted
+// goes on with all of its leads, whichever of them comes first, and none is sent
+// in a mail that does not name it.
+func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]}`, 1))
+	a, b := w.decided("a"), w.decided("b")
+	w.send(a)
+	w.send(b)
+	lost := &process{killAt: 1}
+	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/v3/mail/send" {
+			return lost.RoundTrip(r)
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	w.tick(time.Hour)
+	w.d.transport = nil
+	w.want(a, "email sending")
+	w.want(b, "email sending")
+
+	w.decideAgain(a)
+	w.clock.advance(settle + time.Minute)
+	w.send(a) // the delivery stage of one of them
+	w.tick(time.Minute)
+	w.want(a, "email sent")
+	w.want(b, "email sent")
+	if len(w.vendors.mails) != 1 || !strings.Contains(w.vendors.mails[0].Text, "Mary a") || !strings.Contains(w.vendors.mails[0].Text, "Mary b") {
+		t.Errorf("mails: %+v", w.vendors.mails)
+	}
+}
+
+// decideAgain has an event bring the request back to its workflow, which decides
+// as before.
+func (w *world) decideAgain(id string) {
+	w.t.Helper()
+	r, err := w.acme.Request(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.acme.Record(w.t.Context(), id, store.Event{ID: store.EventID(storetest.Acme, "again", id), Source: r.Source, Payload: []byte(`{}`)},
+		func(c *store.Request, _ []store.Event) (store.Revision, error) {
+			return store.Revision{Request: *c, Begin: topology.Workflow}, nil
+		}); err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := w.acme.Claim(w.t.Context(), id, topology.Workflow, time.Minute, 3)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.acme.Finish(w.t.Context(), c, store.Outcome{Next: topology.Delivery, Effects: []store.PlannedEffect{
+		{Kind: store.EffectEmail, Target: "sales@acme.example", Mode: store.ModeImmediate},
+	}}); err != nil {
+		w.t.Fatal(err)
+	}
+}

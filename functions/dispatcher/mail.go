@@ -34,18 +34,44 @@ func (d *dispatcher) mail(ctx context.Context, handle *store.Tenant, set setting
 	first := group[0]
 	id := first.MessageID
 	digest := len(group) > 1 || first.Mode == store.ModeDigest
-	if first.State != store.EffectSending {
-		if digest {
-			id = email.DigestID(handle.ID(), first.Target, requestIDs(group))
-		} else {
-			id = email.MessageID(handle.ID(), first.RequestID, first.Target)
+	interrupted := first.State == store.EffectSending
+	var err error
+	switch {
+	case interrupted && digest:
+		// All of its leads go on together, whichever of them is due: a mail of a
+		// part of them would count as that of all.
+		if group, err = handle.EffectsOfMail(ctx, id); err != nil {
+			return 0, err
 		}
+	case interrupted:
+	case digest:
+		id = email.DigestID(handle.ID(), first.Target, requestIDs(group))
+	default:
+		id = email.MessageID(handle.ID(), first.RequestID, first.Target)
 	}
 	claims, err := handle.ClaimEffects(ctx, keys(group), id, lease)
 	if err != nil || len(claims) == 0 {
 		return 0, err
 	}
+	if interrupted && len(claims) < len(group) {
+		return d.finish(ctx, handle, d.await(claims, group))
+	}
 	return d.finish(ctx, handle, d.mailed(ctx, set, id, digest, claims))
+}
+
+// await puts a part of a mail back until the rest of it is due as well.
+func (d *dispatcher) await(claims []*store.EffectClaim, group []store.Effect) []store.EffectResult {
+	next := d.now().Add(askAgain)
+	for _, e := range group {
+		if e.NextAttempt.After(next) {
+			next = e.NextAttempt
+		}
+	}
+	results := make([]store.EffectResult, len(claims))
+	for i, c := range claims {
+		results[i] = store.EffectResult{Claim: c, State: store.EffectSending, Cause: "the rest of its mail is not due", NextAttempt: next, Uncounted: true}
+	}
+	return results
 }
 
 func requestIDs(group []store.Effect) []string {

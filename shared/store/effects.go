@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
-	"google.golang.org/api/iterator"
 
 	"ingestion.internal/shared/topology"
 )
@@ -72,10 +72,12 @@ func (e *Effect) Open() bool {
 	return e.State == EffectPlanned || e.State == EffectSending || e.State == EffectParked
 }
 
-// PlannedEffect is an effect that a stage's outcome calls for. One that is
-// there already is not planned again, but a record in a CRM that was written:
-// writing it again brings it up to date, where a second mail would only be a
-// second mail.
+// PlannedEffect is an effect that a stage's outcome calls for. What is there
+// already is not planned again, with three exceptions: a record in a CRM is
+// written once more, also one that is being written just now, because that
+// brings it up to date, where a second mail would only be a second mail; what
+// was withdrawn before anybody did it; and what was to leave with others and is
+// now to leave at once.
 type PlannedEffect struct {
 	Kind      string
 	Target    string
@@ -127,7 +129,19 @@ func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransacti
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, err
 		}
-		if present != nil && (present.Open() || p.Kind != EffectCRM) {
+		switch {
+		case present == nil:
+		case present.State == EffectSending && p.Kind == EffectCRM:
+			// With the facts of before: FinishEffects sees that it was planned
+			// meanwhile.
+			values := t.effectKey(key)
+			values["planned_at"] = spanner.CommitTimestamp
+			mutations = append(mutations, spanner.UpdateMap("request_effects", values))
+			continue
+		case present.State == EffectPlanned && present.Mode == ModeBatch && p.Mode == ModeImmediate:
+		case present.Open():
+			continue
+		case p.Kind != EffectCRM && present.Cause != withdrawn:
 			continue
 		}
 		next := p.NotBefore
@@ -141,6 +155,8 @@ func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransacti
 		values["next_attempt_at"] = next
 		values["due_after"] = next.Add(deliveryGrace)
 		values["due_shard"] = sweepShard(requestID)
+		values["cause"] = spanner.NullString{}
+		values["finished_at"] = spanner.NullTime{}
 		values["planned_at"] = spanner.CommitTimestamp
 		mutations = append(mutations, spanner.InsertOrUpdateMap("request_effects", values))
 	}
@@ -228,6 +244,20 @@ func (t *Tenant) LookupEffects(ctx context.Context, keys []EffectKey) ([]Effect,
 			return nil, fmt.Errorf("effects: %w", err)
 		}
 		all = append(all, row.Effect)
+	}
+	return all, nil
+}
+
+// EffectsOfMail returns the effects that are to be sent in that mail and of
+// which nobody knows yet whether they were.
+func (t *Tenant) EffectsOfMail(ctx context.Context, messageID string) ([]Effect, error) {
+	rows, err := t.queryEffects(ctx, t.db.client.Single(), `state = 'sending' AND message_id = @message`, map[string]any{"message": messageID})
+	if err != nil {
+		return nil, fmt.Errorf("effects of mail %s: %w", messageID, err)
+	}
+	all := make([]Effect, len(rows))
+	for i, r := range rows {
+		all[i] = r.Effect
 	}
 	return all, nil
 }
@@ -323,7 +353,9 @@ type EffectResult struct {
 }
 
 // FinishEffects commits what came of claimed effects. Those whose claim was lost
-// stay as they are; how many were written is returned.
+// stay as they are; how many were written is returned. A record in a CRM that
+// was planned again while it was being written is due once more, with the facts
+// of now.
 func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int, error) {
 	written := 0
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
@@ -342,7 +374,13 @@ func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int
 				return err
 			}
 			written++
-			mutations = append(append(mutations, entries...), t.finishEffect(r))
+			values := t.finishEffect(r)
+			if row.PlannedAt.After(r.Claim.PlannedAt) && !(&Effect{State: r.State}).Open() {
+				values["state"], values["attempts"] = EffectPlanned, 0
+				values["next_attempt_at"], values["due_after"] = t.db.now(), t.db.now()
+				values["finished_at"] = spanner.NullTime{}
+			}
+			mutations = append(append(mutations, entries...), spanner.UpdateMap("request_effects", values))
 		}
 		return tx.BufferWrite(mutations)
 	})
@@ -352,7 +390,7 @@ func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int
 	return written, nil
 }
 
-func (t *Tenant) finishEffect(r EffectResult) *spanner.Mutation {
+func (t *Tenant) finishEffect(r EffectResult) map[string]any {
 	values := t.effectKey(r.Claim.EffectKey)
 	values["state"] = r.State
 	values["lease_until"] = spanner.NullTime{}
@@ -379,7 +417,7 @@ func (t *Tenant) finishEffect(r EffectResult) *spanner.Mutation {
 		values["due_after"] = spanner.NullTime{}
 		values["finished_at"] = spanner.CommitTimestamp
 	}
-	return spanner.UpdateMap("request_effects", values)
+	return values
 }
 
 // PostponeParked moves the next look at parked effects. Nothing else about them
@@ -458,32 +496,53 @@ type DueEffect struct {
 	EffectKey
 }
 
+// overRead is how many times the effects that are asked for DueEffects looks at,
+// to find those of all tenants among those of one.
+const overRead = 8
+
 // DueEffects returns at most limit effects of all tenants that are due and that
-// nobody seems to work on, those of each shard by how long they wait.
+// nobody seems to work on: of each tenant those that wait longest, and as many
+// of each as there is room for, so that one with many keeps nobody else back.
 func (db *DB) DueEffects(ctx context.Context, limit int) ([]DueEffect, error) {
-	var found []DueEffect
-	each := max(1, limit/sweepShards)
+	var found []dueSince
+	each := max(1, overRead*limit/sweepShards)
 	for shard := range int64(sweepShards) {
 		due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
-		iter := db.client.Single().ReadWithOptions(ctx, "request_effects", due, []string{"tenant_id", "request_id", "effect", "target"},
+		iter := db.client.Single().ReadWithOptions(ctx, "request_effects", due, []string{"tenant_id", "request_id", "effect", "target", "due_after"},
 			&spanner.ReadOptions{Index: "request_effects_by_due_after", Limit: each})
-		for {
-			row, err := iter.Next()
-			if err == iterator.Done { //nolint:errorlint // it is never wrapped
-				break
-			}
-			var e DueEffect
-			if err == nil {
-				err = row.Columns(&e.TenantID, &e.RequestID, &e.Kind, &e.Target)
-			}
-			if err != nil {
-				iter.Stop()
-				return nil, fmt.Errorf("due effects: %w", err)
-			}
-			if len(found) < limit {
-				found = append(found, e)
-			}
+		err := iter.Do(func(row *spanner.Row) error {
+			var e dueSince
+			err := row.Columns(&e.TenantID, &e.RequestID, &e.Kind, &e.Target, &e.since)
+			found = append(found, e)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("due effects: %w", err)
 		}
 	}
-	return found, nil
+	return inTurn(found, limit), nil
+}
+
+type dueSince struct {
+	DueEffect
+
+	since time.Time
+	turn  int // among its tenant's
+}
+
+// inTurn returns at most limit of the effects: those that wait longest, one of
+// each tenant after the other.
+func inTurn(found []dueSince, limit int) []DueEffect {
+	slices.SortStableFunc(found, func(a, b dueSince) int { return a.since.Compare(b.since) })
+	turns := map[string]int{}
+	for i := range found {
+		found[i].turn = turns[found[i].TenantID]
+		turns[found[i].TenantID]++
+	}
+	slices.SortStableFunc(found, func(a, b dueSince) int { return cmp.Compare(a.turn, b.turn) })
+	var all []DueEffect
+	for _, e := range found[:min(limit, len(found))] {
+		all = append(all, e.DueEffect)
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -241,5 +242,115 @@ func TestEffectsOfAnotherTenant(t *testing.T) {
 	}
 	if n, err := attacker.ReleaseEffects(t.Context(), id, "x"); err != nil || n != 0 {
 		t.Errorf("released %d, %v", n, err)
+	}
+}
+
+// decideAgain has an event bring the request back to its workflow, which plans
+// these effects.
+func decideAgain(t *testing.T, h *store.Tenant, id, event string, planned ...store.PlannedEffect) {
+	t.Helper()
+	r, err := h.Request(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Record(t.Context(), id, store.Event{ID: store.EventID(h.ID(), event, id), Source: r.Source, CallID: r.CallID, Payload: []byte(`{}`)},
+		func(c *store.Request, _ []store.Event) (store.Revision, error) {
+			return store.Revision{Request: *c, Begin: topology.Workflow}, nil
+		}); err != nil {
+		t.Fatal(err)
+	}
+	c := claim(t, h, id, topology.Workflow, store.Claimed)
+	outcome := store.Outcome{Effects: planned}
+	if len(planned) > 0 {
+		outcome.Next = topology.Delivery
+	}
+	if _, err := h.Finish(t.Context(), c, outcome); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWhatALaterDecisionCallsFor is done, once.
+func TestWhatALaterDecisionCallsFor(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	h := db.Tenant(storetest.Acme)
+	want := func(id string, wanted ...string) {
+		t.Helper()
+		if diff := cmp.Diff(wanted, states(t, h, id)); diff != "" {
+			t.Errorf("states (-want +got)\n%s", diff)
+		}
+	}
+	crm := func(id string) store.EffectKey {
+		return store.EffectKey{RequestID: id, Kind: store.EffectCRM, Target: "hubspot"}
+	}
+	t.Run("withdrawn_and_wanted", func(t *testing.T) {
+		id := plan(t, db, "W", crmEffect, mailEffect)
+		decideAgain(t, h, id, "no")
+		want(id, "crm hubspot skipped", "email a@example.com skipped")
+		decideAgain(t, h, id, "after all", crmEffect, mailEffect)
+		want(id, "crm hubspot planned", "email a@example.com planned")
+		mail := claimOne(t, h, store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}, "m")
+		finishOne(t, h, store.EffectResult{Claim: mail, State: store.EffectSent}, 1)
+		decideAgain(t, h, id, "once more", crmEffect, mailEffect)
+		want(id, "crm hubspot planned", "email a@example.com sent") // no second mail
+	})
+	t.Run("while_it_is_written", func(t *testing.T) {
+		for state, left := range map[string]string{store.EffectSent: "planned", store.EffectFailed: "planned", store.EffectParked: "parked"} {
+			id := plan(t, db, "S"+state, crmEffect)
+			writing := claimOne(t, h, crm(id), "") // has read the facts of before
+			decideAgain(t, h, id, "meanwhile", crmEffect)
+			finishOne(t, h, store.EffectResult{Claim: writing, State: state, ExternalID: "17", NextAttempt: time.Now()}, 1)
+			want(id, "crm hubspot "+left)
+			again := claimOne(t, h, crm(id), "")
+			if again == nil || again.Interrupted || again.ExternalID != "17" {
+				t.Fatalf("after %s: %+v", state, again)
+			}
+			finishOne(t, h, store.EffectResult{Claim: again, State: store.EffectSent}, 1)
+			want(id, "crm hubspot sent")
+		}
+	})
+	t.Run("batch_becomes_immediate", func(t *testing.T) {
+		batch := crmEffect
+		batch.Mode, batch.NotBefore = store.ModeBatch, time.Now().Add(time.Hour)
+		id := plan(t, db, "B", batch)
+		if claimOne(t, h, crm(id), "") != nil {
+			t.Error("it left before its batch")
+		}
+		decideAgain(t, h, id, "urgent", crmEffect)
+		if c := claimOne(t, h, crm(id), ""); c == nil || c.Mode != store.ModeImmediate {
+			t.Errorf("it does not leave at once: %+v", c)
+		}
+	})
+}
+
+// TestDueEffectsInTurn: a tenant with many keeps no other back.
+func TestDueEffectsInTurn(t *testing.T) {
+	t.Parallel()
+	clk := &clock{}
+	db := storetest.Open(t, store.WithClock(clk.now))
+	for i := range 40 {
+		plan(t, db, fmt.Sprint("M", i), crmEffect)
+	}
+	clk.advance(time.Second)
+	bolt := db.Tenant(storetest.Bolt)
+	acc, err := bolt.Accept(t.Context(), call(storetest.Bolt, "ONE"), topology.Workflow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := claim(t, bolt, acc.RequestID, topology.Workflow, store.Claimed)
+	if _, err := bolt.Finish(t.Context(), c, store.Outcome{Effects: []store.PlannedEffect{crmEffect}, Next: topology.Delivery}); err != nil {
+		t.Fatal(err)
+	}
+	clk.advance(time.Minute)
+	due, err := db.DueEffects(t.Context(), 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenants := map[string]int{}
+	for _, e := range due {
+		tenants[e.TenantID]++
+	}
+	if diff := cmp.Diff(map[string]int{storetest.Acme: 7, storetest.Bolt: 1}, tenants); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
