@@ -38,10 +38,10 @@ type stored struct {
 	Content     []byte // all of it, nil if it is too large for a synchronous transcription
 }
 
-// find returns the recording whose object name begins with prefix, as an
+// find returns the recording whose object's name is prefix and a type, as an
 // earlier attempt left it, or nil.
 func (a *archive) find(ctx context.Context, prefix string) (*stored, error) {
-	attrs, err := a.bucket.Objects(ctx, &storage.Query{Prefix: prefix}).Next()
+	attrs, err := a.bucket.Objects(ctx, &storage.Query{Prefix: prefix + "."}).Next()
 	if errors.Is(err, iterator.Done) {
 		return nil, nil
 	}

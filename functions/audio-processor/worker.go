@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"ingestion.internal/shared/attachment"
+	"ingestion.internal/shared/callrail"
 	"ingestion.internal/shared/callrail/api"
 	"ingestion.internal/shared/fault"
 	"ingestion.internal/shared/pipeline"
@@ -135,7 +138,7 @@ func (w *worker) details(ctx context.Context, job pipeline.Job, key string) (*ap
 func (w *worker) listen(ctx context.Context, job pipeline.Job, call *api.Call, key string) (*store.Recording, *speech.Transcript, error) {
 	addresses := addressesOf(job.Request, call)
 	recordingID := store.RecordingID(job.Request.TenantID, job.Request.CallID)
-	prefix := fmt.Sprintf("%s/%s/%s", job.Request.TenantID, job.Request.CallID, recordingID)
+	prefix := objectOf(job.Request, recordingID)
 
 	audio, err := w.archive.find(ctx, prefix)
 	if err != nil {
@@ -187,6 +190,18 @@ func (w *worker) listen(ctx context.Context, job pipeline.Job, call *api.Call, k
 		slog.String(telemetry.Outcome, string(transcript.Status)), took, slog.Float64("audio_seconds", duration.Seconds()))
 	recording.TranscriptionStatus = string(transcript.Status)
 	return recording, transcript, nil
+}
+
+// objectOf returns the name of the recording's object but for its type. Attempts
+// at one recording find what another one kept; another recording of the same
+// call, which CallRail names by another address, has an object of its own.
+func objectOf(r *store.Request, recordingID string) string {
+	name := fmt.Sprintf("%s/%s/%s", r.TenantID, r.CallID, recordingID)
+	if r.RecordingURL == "" {
+		return name // CallRail's API may know of one all the same
+	}
+	sum := sha256.Sum256([]byte(callrail.RecordingAddress(r.RecordingURL)))
+	return name + "-" + hex.EncodeToString(sum[:6])
 }
 
 // notDone writes the line of a recording or a transcript that there is none

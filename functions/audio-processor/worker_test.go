@@ -92,7 +92,7 @@ func newWorld(t *testing.T) *world {
 				t.Errorf("Authorization %s, want %s", got, want)
 			}
 			w.details(rw, r)
-		case "/recording":
+		case "/recording", "/recording/2":
 			w.fetched.Add(1)
 			w.recording(rw, r)
 		default:
@@ -407,5 +407,30 @@ func TestDigestKeepsOnlySmallContent(t *testing.T) {
 	_, _ = d.Write(block)
 	if d.content() != nil || d.size != 8<<20 || d.buf.Cap() != 0 {
 		t.Errorf("%d bytes kept of %d", len(d.content()), d.size)
+	}
+}
+
+// TestAnotherRecording: another recording of the same call is fetched, and kept
+// beside the first one; the same one under another access key is not.
+func TestAnotherRecording(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.details = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) }
+	w.recognize = func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, `{"results":[]}`) }
+	work := func(path string) *store.Recording {
+		t.Helper()
+		job := newJob()
+		job.Request.RecordingURL = w.recordings + path
+		got, err := w.Work(t.Context(), job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Recording
+	}
+	first := work("/recording?access_key=a")
+	w.recording = func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(wavFile(4)) }
+	same, other := work("/recording?access_key=b"), work("/recording/2?access_key=a")
+	if w.fetched.Load() != 2 || same.SHA256 != first.SHA256 || other.SHA256 == first.SHA256 || other.StorageURL == first.StorageURL {
+		t.Errorf("fetched %d times:\n%+v\n%+v\n%+v", w.fetched.Load(), first, same, other)
 	}
 }

@@ -475,3 +475,51 @@ func without(t *testing.T, payload json.RawMessage) map[string]any {
 	}
 	return fields
 }
+
+// TestDeadRecordingAndANote: what a stage did not find out is tried again when
+// something is heard of the call, instead of going on without it.
+func TestDeadRecordingAndANote(t *testing.T) {
+	f := newFixture(t, nil)
+	h := f.db.Tenant(storetest.Acme)
+	const over = `,"call_id":"CAL77","resource_id":"CAL77","duration":"60","answered":true,"recording":"https://api.callrail.com/v3/a/1/calls/CAL77/recording.json"`
+	id := f.tell(told{"post-call", call(over)}).RequestID
+	c, err := h.Claim(t.Context(), id, topology.AudioProcessing, time.Minute, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Fail(t.Context(), c, "Speech-to-Text is away", false, 1); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.request(id); r.Status != store.StatusDeadLetter {
+		t.Fatalf("status %s", r.Status)
+	}
+	f.tell(told{"call-modified", call(over + `,"note":"call back"`)})
+	if diff := cmp.Diff([]string{"audio-processing/1"}, f.begun(id)); diff != "" {
+		t.Errorf("begun (-want +got)\n%s", diff)
+	}
+}
+
+// TestANoteForgetsNobody: who called is known from CallRail's API, which is not
+// asked again because of a note.
+func TestANoteForgetsNobody(t *testing.T) {
+	f := newFixture(t, nil)
+	h := f.db.Tenant(storetest.Acme)
+	const over = `,"call_id":"CAL78","resource_id":"CAL78","duration":"60","answered":true`
+	id := f.tell(told{"post-call", call(over)}).RequestID
+	c, err := h.Claim(t.Context(), id, topology.AudioProcessing, time.Minute, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone, name := "+13105550142", "Robin Example"
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Next: topology.AIAnalysis, Update: store.RequestUpdate{
+		CustomerPhone: &phone, CustomerName: &name, Transcription: []byte(`{"status":"completed","text":"x"}`),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	f.drain(id)
+	f.tell(told{"call-modified", call(over + `,"note":"call back"`)})
+	f.drain(id)
+	if r := f.request(id); r.CustomerPhone != phone || r.CustomerName != name || r.Status != store.StatusCompleted {
+		t.Errorf("after a note: %+v", r)
+	}
+}

@@ -115,19 +115,19 @@ func (o object) filled(name string) bool {
 	return true
 }
 
-// SameRecording tells whether two addresses are of one recording: CallRail
-// gives the same one with different access keys.
-func SameRecording(a, b string) bool {
-	strip := func(address string) string {
-		u, err := url.Parse(address)
-		if err != nil {
-			return address
-		}
-		u.RawQuery, u.Fragment = "", ""
-		return u.String()
+// RecordingAddress returns an address of a recording without what differs each
+// time that CallRail names the same one: its access key.
+func RecordingAddress(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
 	}
-	return strip(a) == strip(b)
+	u.RawQuery, u.Fragment = "", ""
+	return u.String()
 }
+
+// SameRecording tells whether two addresses are of one recording.
+func SameRecording(a, b string) bool { return RecordingAddress(a) == RecordingAddress(b) }
 
 // judged are the fields by which a call is judged: when one of them changes,
 // the call is analysed again.

@@ -289,30 +289,32 @@ func (t *Tenant) revise(ctx context.Context, tx *spanner.ReadWriteTransaction, c
 	}
 	out := revised{status: current.Status}
 	values["revision"] = current.Revision + 1
-	if !revision.Begin.Before(topology.Workflow) {
-		// Nobody is going to fill in again what a stage found out.
+	rows, err := t.stageRows(ctx, tx, current.RequestID)
+	if err != nil {
+		return revised{}, err
+	}
+	begin := revision.Begin
+	if begin != "" {
+		for _, stage := range topology.Stages {
+			// Whoever works on the old facts would write over the new ones, and
+			// what a stage failed to find out is not known to those behind it.
+			if row := rows[stage]; row != nil && row.unfinished() && stage.Before(begin) {
+				begin = stage
+				break
+			}
+		}
+	}
+	if !rows.fillAgain(begin) {
 		for _, column := range []string{"customer_name", "customer_phone", "customer_email", "postal_code"} {
 			if values[column] == (spanner.NullString{}) {
 				delete(values, column)
 			}
 		}
 	}
-	if revision.Begin == "" {
+	if begin == "" {
 		out.mutations = append(out.mutations, spanner.UpdateMap("requests", values))
 		out.unsent, err = t.unsent(ctx, tx, current.RequestID)
 		return out, err
-	}
-	rows, err := t.stageRows(ctx, tx, current.RequestID)
-	if err != nil {
-		return revised{}, err
-	}
-	begin := revision.Begin
-	for _, stage := range topology.Stages {
-		// Whoever works on the old facts would write over the new ones.
-		if row := rows[stage]; row != nil && row.State == StateRunning && stage.Before(begin) {
-			begin = stage
-			break
-		}
 	}
 	waiting := false
 	for stage, row := range rows {

@@ -271,6 +271,27 @@ func (t *Tenant) stageRows(ctx context.Context, tx *spanner.ReadWriteTransaction
 	return rows, err
 }
 
+// unfinished tells whether the stage's work is going on, or ended without a
+// result.
+func (r *stageRow) unfinished() bool {
+	return r.State == StateRunning || r.State == StateFailed || r.State == StateDeadLetter
+}
+
+// fillAgain tells whether everything that stages found out of the customer is
+// going to be found out again when the pipeline works from that stage. It is not
+// where one before it was part of that.
+func (rows stageRows) fillAgain(begin topology.Stage) bool {
+	if !begin.Before(topology.Workflow) {
+		return false
+	}
+	for stage := range rows {
+		if stage.Before(begin) {
+			return false
+		}
+	}
+	return true
+}
+
 // endStage ends the stage; a nil cause leaves that of an earlier attempt.
 func (t *Tenant) endStage(requestID string, stage topology.Stage, state stageState, cause *string) *spanner.Mutation {
 	values := t.stageKey(requestID, stage)
