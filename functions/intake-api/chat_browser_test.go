@@ -40,7 +40,7 @@ type chatService struct {
 	busy      []int          // Retry-After of the next tries, which are one too many
 	away      bool           // all is answered 401
 	refuse    map[string]int // statuses, by text
-	pending   int            // the only message whose answer the conversation does not have yet
+	pending   []int          // the only messages whose answers the conversation does not have yet
 	closes    int
 	closed    bool
 	hold      chan struct{}
@@ -167,7 +167,7 @@ func (c *chatService) conversation(w http.ResponseWriter, r *http.Request) {
 	all := []map[string]any{}
 	for i, text := range c.messages {
 		state, said := "done", strings.Join(c.answering(i+1), "")
-		if i == c.pending-1 || c.pending == 0 && c.hold != nil && i == len(c.messages)-1 {
+		if slices.Contains(c.pending, i+1) || c.pending == nil && c.hold != nil && i == len(c.messages)-1 {
 			state, said = "pending", ""
 		}
 		all = append(all, map[string]any{"number": i + 1, "text": text, "answer": map[string]any{"text": said, "by": "assistant", "state": state}})
@@ -368,6 +368,8 @@ func TestChatInBrowser(t *testing.T) {
 		"closed_before_sent":      chatClosedBeforeSent,
 		"second_tab":              chatSecondTab,
 		"second_tab_answered":     chatSecondTabAnsweredFirst,
+		"second_tab_in_doubt":     chatSecondTabInDoubt,
+		"session_ended_unused":    chatSessionEndedUnused,
 		"reload_before_session":   chatReloadBeforeSession,
 		"goes_on_instead":         chatGoesOnInstead,
 		"loaded_twice":            chatLoadedTwice,
@@ -570,7 +572,7 @@ func chatUnknownForAMoment(t *testing.T, c *chatService, p *browsertest.Page) {
 }
 
 const (
-	renewed = "The conversation above has ended. A new one begins here."
+	renewed = "The conversation so far has ended. A new one begins here."
 	inDoubt = "Not sent again, because it may have arrived already.Send again"
 )
 
@@ -723,9 +725,14 @@ func chatTooLong(t *testing.T, c *chatService, p *browsertest.Page) {
 	long := strings.Repeat("long ", 500) + "end"
 	c.refuse = map[string]int{long: 422}
 	start(p, c.site.URL)
+	p.String(`(window.told = [], new MutationObserver((all) => all.forEach((m) => told.push(m.target.closest("[role=log]").ariaLive)))
+		.observe(` + widget + `.querySelector("[role=log]"), {childList: true, subtree: true}))`)
 	p.Insert(long)
 	p.Press(browsertest.Enter)
 	answered(p, 2)
+	if got := p.String(`told`); got != "polite,polite" {
+		t.Errorf("the message and its refusal are told: %s", got)
+	}
 	if got := p.String(widget + `.getElementById("message").value`); got != long {
 		t.Errorf("in the field: %d characters", len(got))
 	}
@@ -828,7 +835,7 @@ func chatContact(t *testing.T, c *chatService, p *browsertest.Page) {
 	if diff := cmp.Diff([]string{
 		`heading "Chat"`,
 		`button "Close chat"`,
-		`form "Before we begin: how can we reach you?"`,
+		`form "Before we begin: please tell us your name, and a phone number or an e-mail address."`,
 		`textbox "Name" described "Please enter your name." invalid=true focused=true required=true`,
 		`text "Please enter your name."`,
 		`textbox "Phone" described "Please enter a phone number or an e-mail address." invalid=true`,
@@ -946,7 +953,7 @@ func chatSecondTabAnsweredFirst(t *testing.T, c *chatService, p *browsertest.Pag
 	send(p, "Roofs?")
 	p.Wait(widget + `.querySelector("[aria-hidden=true]").textContent === "Yes, we do "`)
 	c.mu.Lock()
-	c.messages, c.pending = append(c.messages, "From the other tab"), 1
+	c.messages, c.pending = append(c.messages, "From the other tab"), []int{1}
 	c.mu.Unlock()
 	for range 2 {
 		p.Offline(true)
@@ -957,7 +964,48 @@ func chatSecondTabAnsweredFirst(t *testing.T, c *chatService, p *browsertest.Pag
 	}
 	c.release()
 	answered(p, 5)
-	c.took(t, []string{"Roofs?", "From the other tab"}, []string{"1", "1 1.11", "1 1.11"})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if other := slices.IndexFunc(c.posts, func(post string) bool { return !strings.HasPrefix(post, "1") }); other >= 0 {
+		t.Errorf("tries: %q", c.posts)
+	}
+	if diff := cmp.Diff([]string{"Roofs?", "From the other tab"}, c.messages); diff != "" {
+		t.Errorf("messages (-want +got)\n%s", diff)
+	}
+}
+
+// What another tab said is not sent into a new session by this one.
+func chatSecondTabInDoubt(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	c.mu.Lock()
+	c.messages, c.pending, c.problems = append(c.messages, "From the other tab", "And this"), []int{1, 2}, 1
+	c.mu.Unlock()
+	p.String(`new BroadcastChannel("ingestion-chat:acme:session-1").postMessage("")`)
+	p.Wait(widget + `.querySelector("[role=status]").textContent.includes("Trying again")`)
+	c.forgetSession()
+	answered(p, 4)
+	if diff := cmp.Diff([]string{greeting, "You: From the other tab" + inDoubt, "You: And this" + inDoubt, renewed}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, nil, []string{"1"})
+}
+
+// A conversation in which nothing was said does not end with a word.
+func chatSessionEndedUnused(t *testing.T, c *chatService, p *browsertest.Page) {
+	start(p, c.site.URL)
+	c.forgetSession()
+	p.Reload()
+	answered(p, 1)
+	if diff := cmp.Diff([]string{greeting}, said(p)); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	send := widget + `.querySelector("form:not([hidden]) button")`
+	if got := p.String(`[` + send + `.textContent, ` + widget + `.querySelector(".head button").hidden]`); got != "Send,true" {
+		t.Errorf("button, and whether the end is hidden: %s", got)
+	}
+	if c.sessions != 2 {
+		t.Errorf("%d sessions", c.sessions)
+	}
 }
 
 // What was written before there was a session is still there after a reload.

@@ -75,6 +75,16 @@ func (p *platform) website(t *testing.T) {
 		page.Press(strings.Split("And kitchens?", "")...)
 		page.Press(browsertest.Enter)
 		messages(page, 5)
+		// Ended by its button, and opened again by writing.
+		page.String(widget + `.querySelector(".head button").focus()`)
+		page.Press(browsertest.Enter)
+		messages(page, 6)
+		page.Reload()
+		messages(page, 6)
+		page.String(widget + `.querySelector("textarea").focus()`)
+		page.Press(strings.Split("One more thing", "")...)
+		page.Press(browsertest.Enter)
+		messages(page, 8)
 		t.Log(page.String(widget + `.querySelector("[role=log]").innerText`))
 		if all := strings.Join(page.Console(), "\n"); strings.Contains(all, "Content Security Policy") || strings.Contains(all, "CORS") {
 			t.Error(all)

@@ -25,7 +25,7 @@
     thinking: "Writing an answer …",
     ending: "Ending the chat …",
     ended: "You have ended this chat. Write again to go on with it.",
-    renewed: "The conversation above has ended. A new one begins here.",
+    renewed: "The conversation so far has ended. A new one begins here.",
     lost: "The connection was lost. Trying again …",
     wait: "Too many messages at once. Trying again in {seconds} seconds.",
     offline: "You are offline. Your message is sent as soon as you are back.",
@@ -37,6 +37,7 @@
     again: "Send again",
     occupied: "There is another text in the field. Please send or delete it first.",
     intro: "Before we begin: how can we reach you?",
+    needed: "Before we begin: please tell us your name, and a phone number or an e-mail address.",
     name: "Name",
     phone: "Phone",
     email: "E-mail",
@@ -124,6 +125,7 @@
   function queue(m) {
     m.number = (kept.outbox.at(-1)?.number ?? first() - 1) + 1;
     kept.outbox.push(m);
+    kept.ending = over = false; // it goes on
     keep();
   }
   // Messages that wait, and were not taken in, are numbered on from what the
@@ -164,7 +166,7 @@
   const fields = {};
   let questions = null;
   if (contact) {
-    questions = element("form", { novalidate: "", "aria-labelledby": "intro" }, element("p", { id: "intro" }, text("intro")));
+    questions = element("form", { novalidate: "", "aria-labelledby": "intro" }, element("p", { id: "intro" }, text(contact === "required" ? "needed" : "intro")));
     for (const [name, type, autocomplete] of [["name", "text", "name"], ["phone", "tel", "tel"], ["email", "email", "email"]]) {
       fields[name] = element("input", { id: name, name, type, autocomplete, ...(name === "name" && contact === "required" && { required: "" }) });
       questions.append(element("label", { for: name }, text(name)), fields[name], element("p", { id: "wrong-" + name, class: "wrong", hidden: "" }));
@@ -209,12 +211,12 @@
     return Boolean(at);
   }
 
+  const said = () => Boolean(kept.session && (kept.session.expected_number > 1 || kept.outbox.length || kept.unsent.length));
   // reflect shows what can be done now.
   function reflect() {
-    const said = kept.session && (kept.session.expected_number > 1 || kept.outbox.length);
-    const ask = asking();
-    if (root.activeElement === end && (!said || over)) input.focus();
-    end.hidden = !said || over;
+    const ask = asking(), endable = said() && !over;
+    if (root.activeElement === end && !endable) input.focus();
+    end.hidden = !endable;
     scroll.hidden = form.hidden = ask;
     if (questions) questions.hidden = !ask;
   }
@@ -325,7 +327,6 @@
     if (message) {
       if (editing) unmark(editing); // this is it, mended
       editing = null;
-      kept.ending = over = false;
       const m = { text: message };
       queue(m);
       place(m);
@@ -439,7 +440,7 @@
   async function conversation() {
     const known = await call(of("messages"), {});
     kept.session = { ...kept.session, expected_number: known.expected_number, streams: known.streams };
-    log.setAttribute("aria-live", "off"); // it was told before, here or in another tab
+    if (!greeted || known.expected_number > next) quiet(); // it was told before, here or in another tab
     greet(known.greeting);
     const taken = [];
     let waiting = kept.outbox;
@@ -447,6 +448,7 @@
       let m = waiting.find((m) => m.number === k.number && m.text === k.text);
       if (!m && k.number < next) continue; // shown with its answer
       m ||= { number: k.number, text: k.text };
+      m.tried = true;
       waiting = waiting.filter((w) => w !== m);
       const before = waiting.find((w) => w.p)?.p;
       m.p ||= show("you", k.text, before);
@@ -459,6 +461,10 @@
     placeAll();
     if (known.state === "closed" && !over && !kept.outbox.length) ended();
     renumber(waiting, known.expected_number);
+  }
+  // quiet keeps what is shown next from being told.
+  function quiet() {
+    log.setAttribute("aria-live", "off");
     requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
   }
   function ended() {
@@ -478,13 +484,13 @@
   async function begin() {
     say(text("connecting"));
     const session = await call("", { session: null, body: { tenant_id: tenant, page: location.href.split(/[?#]/)[0].slice(0, 2048), ...(office && { office_id: office }), ...kept.contact } });
-    const old = kept.session;
+    const old = kept.session, begun = said();
     kept.session = session;
     next = 1;
     placeAll();
     if (old) {
       for (const m of kept.outbox.filter((m) => m.tried)) setAside(m, "");
-      show("note", text("renewed"));
+      if (begun) show("note", text("renewed"));
       greet(session.greeting, null);
       over = false;
       for (const m of kept.outbox) { m.last = m.draft = ""; place(m); }
@@ -547,7 +553,7 @@
       if (error.status === 409) throw new Error(error.message); // another try would change that
     }
     setAside(m, error.message);
-    renumber(kept.outbox, first());
+    renumber(kept.outbox.filter((m) => !m.tried), first());
   }
 
   // The visitor's other tabs of this conversation: a tab that is opened from
