@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"strings"
 	"time"
@@ -93,12 +94,12 @@ func (a *Assistant) Answer(ctx context.Context, facts []string, conversation []T
 	var input, output int64
 	cut := false
 	err = nil
-	for resp, failed := range a.client.Models.GenerateContentStream(ctx, a.cfg.Model, []*genai.Content{question(string(document))}, &genai.GenerateContentConfig{
+	for resp, failed := range readable(a.client.Models.GenerateContentStream(ctx, a.cfg.Model, []*genai.Content{question(string(document))}, &genai.GenerateContentConfig{
 		SystemInstruction: genai.NewContentFromText(prompt, genai.RoleUser),
 		Temperature:       genai.Ptr[float32](0),
 		CandidateCount:    1,
 		MaxOutputTokens:   maxOutputTokens,
-	}) {
+	})) {
 		if failed != nil {
 			err = failed
 			break
@@ -132,6 +133,29 @@ func (a *Assistant) Answer(ctx context.Context, facts []string, conversation []T
 		return fmt.Errorf("answer by %s: %w", a.cfg.Model, err)
 	}
 	return nil
+}
+
+// readable ends a stream with an error where the SDK itself would panic at what
+// the API sends, as google.golang.org/genai v1.77.0 does at a candidate that is
+// null (streamContinuation.observe; found by FuzzAnswers, 2026-11-26).
+func readable(stream iter.Seq2[*genai.GenerateContentResponse, error]) iter.Seq2[*genai.GenerateContentResponse, error] {
+	return func(yield func(*genai.GenerateContentResponse, error) bool) {
+		ours := false // where we are: in the loop over the stream, or in the SDK
+		defer func() {
+			if ours {
+				return
+			}
+			if v := recover(); v != nil {
+				yield(nil, fmt.Errorf("the answer could not be read: %v", v))
+			}
+		}()
+		stream(func(resp *genai.GenerateContentResponse, err error) bool {
+			ours = true
+			more := yield(resp, err)
+			ours = false
+			return more
+		})
+	}
 }
 
 // record logs what the answer cost, and how long the visitor waited for the

@@ -25,6 +25,7 @@ import (
 	"github.com/googleapis/gax-go/v2/apierror"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"ingestion.internal/shared/fault"
 )
@@ -269,13 +270,15 @@ func transcript(results []*speechpb.SpeechRecognitionResult) *Transcript {
 		best := result.GetAlternatives()[0]
 		text := strings.TrimSpace(best.GetTranscript())
 		start := end
-		end = max(end, result.GetResultEndOffset().AsDuration().Seconds())
+		end = max(end, seconds(result.GetResultEndOffset()))
 		if text == "" {
 			continue
 		}
 		texts = append(texts, text)
 		weight += float64(len(text))
-		confidence += float64(len(text)) * float64(best.GetConfidence())
+		if c := float64(best.GetConfidence()); c > 0 { // NaN is not
+			confidence += float64(len(text)) * min(c, 1)
+		}
 		if t.Language == "" {
 			t.Language = result.GetLanguageCode()
 		}
@@ -286,7 +289,7 @@ func transcript(results []*speechpb.SpeechRecognitionResult) *Transcript {
 		for _, turn := range turns {
 			if n := len(t.Turns); n > 0 && turn.Speaker != "" && t.Turns[n-1].Speaker == turn.Speaker {
 				t.Turns[n-1].Text += " " + turn.Text
-				t.Turns[n-1].EndSeconds = turn.EndSeconds
+				t.Turns[n-1].EndSeconds = max(t.Turns[n-1].EndSeconds, turn.EndSeconds)
 				continue
 			}
 			t.Turns = append(t.Turns, turn)
@@ -302,6 +305,9 @@ func transcript(results []*speechpb.SpeechRecognitionResult) *Transcript {
 	return t
 }
 
+// seconds is an offset from the start of the recording.
+func seconds(offset *durationpb.Duration) float64 { return max(0, offset.AsDuration().Seconds()) }
+
 // speakerTurns groups words by speaker; nil if the words name none.
 func speakerTurns(words []*speechpb.WordInfo) []Turn {
 	var turns []Turn
@@ -309,16 +315,20 @@ func speakerTurns(words []*speechpb.WordInfo) []Turn {
 		if word.GetSpeakerLabel() == "" {
 			return nil
 		}
-		end := word.GetEndOffset().AsDuration().Seconds()
+		if word.GetWord() == "" {
+			continue
+		}
+		start := seconds(word.GetStartOffset())
+		end := max(start, seconds(word.GetEndOffset()))
 		if n := len(turns); n > 0 && turns[n-1].Speaker == word.GetSpeakerLabel() {
 			turns[n-1].Text += " " + word.GetWord()
-			turns[n-1].EndSeconds = end
+			turns[n-1].EndSeconds = max(turns[n-1].EndSeconds, end)
 			continue
 		}
 		turns = append(turns, Turn{
 			Speaker:      word.GetSpeakerLabel(),
 			Text:         word.GetWord(),
-			StartSeconds: word.GetStartOffset().AsDuration().Seconds(),
+			StartSeconds: start,
 			EndSeconds:   end,
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi"
 	"ingestion.internal/shared/crm/vendorapi/vendortest"
+	"ingestion.internal/shared/wirefake"
 )
 
 // Whatever HubSpot answers, each lead has an outcome: a record's id, or an error
@@ -20,7 +21,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Skip("no status of an answer")
 		}
 		c := newConnector(t, Settings{})
-		c.api = vendorapi.NewClient("hubspot", vendortest.Always{Status: status, Body: body})
+		c.api = vendorapi.NewClient("hubspot", wirefake.Always{Status: status, Body: body})
 		vendortest.CheckOutcomes(t, c.UpsertBatch(t.Context(), []crm.Lead{lead(), lead(func(l *crm.Lead) { l.Customer.Email = "kim@example.com" })}), 2)
 	})
 }

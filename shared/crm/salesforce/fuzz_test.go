@@ -5,6 +5,7 @@ import (
 
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/crm/vendorapi/vendortest"
+	"ingestion.internal/shared/wirefake"
 )
 
 // Whatever Salesforce answers, each lead has an outcome: a record's id, or an
@@ -19,7 +20,7 @@ func FuzzAnswers(f *testing.F) {
 		if status < 200 || status > 599 {
 			t.Skip("no status of an answer")
 		}
-		c, err := New(settings("https://acme.my.salesforce.com"), mapping(t, nil), vendortest.Always{Status: status, Body: body})
+		c, err := New(settings("https://acme.my.salesforce.com"), mapping(t, nil), wirefake.Always{Status: status, Body: body})
 		if err != nil {
 			t.Fatal(err)
 		}

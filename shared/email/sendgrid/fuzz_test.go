@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"ingestion.internal/shared/crm/vendorapi"
-	"ingestion.internal/shared/crm/vendorapi/vendortest"
+	"ingestion.internal/shared/wirefake"
 )
 
 // Whatever SendGrid answers, a mail was taken or there is an error that the
@@ -20,7 +20,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Skip("no status of an answer")
 		}
 		c := newClient(t, "https://sendgrid.example")
-		c.api = vendorapi.NewClient(vendor, vendortest.Always{Status: status, Body: body})
+		c.api = vendorapi.NewClient(vendor, wirefake.Always{Status: status, Body: body})
 		_, err := c.Send(t.Context(), message())
 		var refused *vendorapi.Error
 		if (err == nil) != (status == 202 || status == 200) || err != nil && !errors.As(err, &refused) {
