@@ -15,6 +15,7 @@ import (
 	"ingestion.internal/local/standin/audio"
 	"ingestion.internal/local/standin/callrail"
 	"ingestion.internal/local/standin/fault"
+	"ingestion.internal/shared/topology"
 )
 
 var _ daemonapi.Daemon = (*localCloud)(nil)
@@ -92,9 +93,12 @@ func (c *localCloud) Env(ctx context.Context) (map[string]string, error) {
 	env := map[string]string{
 		daemonapi.EnvSpannerEmulator: c.spanner.Addr(),
 		daemonapi.EnvEndpoints:       string(endpoints),
+		daemonapi.EnvSiteURL:         c.addresses["website"],
 	}
-	if url := c.gatewayURL(); url != "" {
-		env[daemonapi.EnvGatewayURL] = url
+	for name, url := range map[string]string{daemonapi.EnvGatewayURL: c.gatewayURL(), daemonapi.EnvChatURL: c.serviceURL(topology.ChatAPI)} {
+		if url != "" {
+			env[name] = url
+		}
 	}
 	if p := strings.Split(c.database(ctx), "/"); len(p) == 6 {
 		env[daemonapi.EnvSpannerProject], env[daemonapi.EnvSpannerInstance], env[daemonapi.EnvSpannerDatabase] = p[1], p[3], p[5]

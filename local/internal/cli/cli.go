@@ -383,8 +383,9 @@ A new version of the tenant's settings releases by itself.`,
 	},
 	{
 		Name: "env", Summary: "shell exports to use this cloud from a shell or another program",
-		Long: `Prints export lines: GATEWAY_URL, SPANNER_EMULATOR_HOST and what a plain
-pulumi -s local needs.`,
+		Long: `Prints export lines: GATEWAY_URL, CHAT_URL and SITE_URL (the sample pages) for
+curl and a browser, SPANNER_EMULATOR_HOST with SPANNER_PROJECT, _INSTANCE and
+_DATABASE for Spanner's clients, and what a plain pulumi -s local needs.`,
 		Examples: []string{`env            # eval "$(go run ./local env)"`, "env --json"},
 		flags: func(fs *flag.FlagSet, o *Options) {
 			fs.BoolVar(&o.JSON, "json", false, "print one JSON object")

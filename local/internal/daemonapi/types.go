@@ -162,6 +162,8 @@ type Endpoints = json.RawMessage
 // the commands add what only they know (PULUMI_*).
 const (
 	EnvGatewayURL      = "GATEWAY_URL"
+	EnvChatURL         = "CHAT_URL" // of the chat's service, which no gateway is before
+	EnvSiteURL         = "SITE_URL" // of the sample pages
 	EnvSpannerEmulator = "SPANNER_EMULATOR_HOST"
 	EnvEndpoints       = "INGESTION_ENDPOINTS"
 	EnvSpannerProject  = "SPANNER_PROJECT"
