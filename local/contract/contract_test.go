@@ -239,7 +239,7 @@ func TestContract(t *testing.T) {
 			}
 		}
 	})
-	t.Run("database_away", func(t *testing.T) { away(t, w, answers, examples) })
+	t.Run("database_away", func(t *testing.T) { away(t, w, answers, d.ops, examples) })
 	t.Run("database_in_disorder", func(t *testing.T) {
 		// A database without tables is one that no service expects.
 		empty := storetest.ConfigOf(spannertest.New(t, nil))
@@ -249,7 +249,7 @@ func TestContract(t *testing.T) {
 		}
 		t.Run("gateway", func(t *testing.T) { gateway(t, disorder, examples) })
 	})
-	complete(t, d, answers)
+	complete(t, d.ops, unprovoked, answers)
 }
 
 // exchange sends a message, holds its answer against the document and counts it.
@@ -268,10 +268,10 @@ func (w *world) exchange(t *testing.T, answers *seen, m message) int {
 	return a.status
 }
 
-// away takes the database away and sends the first example of every operation,
+// away takes the database away and sends the first example of each operation,
 // all at once: each waits as long as its service does. Who answers all the same
 // is asked again, because an answer may be kept for a moment.
-func away(t *testing.T, w *world, answers *seen, examples map[string][]message) {
+func away(t *testing.T, w *world, answers *seen, ops []operation, examples map[string][]message) {
 	emulator := spannertest.Emulator(t)
 	if err := syscall.Kill(-emulator.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -281,7 +281,7 @@ func away(t *testing.T, w *world, answers *seen, examples map[string][]message) 
 			t.Error(err)
 		}
 	}()
-	asked := w.document.ops
+	asked := ops
 	for range 2 {
 		var all sync.WaitGroup
 		var mu sync.Mutex
@@ -328,9 +328,9 @@ func gateway(t *testing.T, w *world, examples map[string][]message) {
 	}
 }
 
-// complete compares what the document tells of with what was seen.
-func complete(t *testing.T, d *document, answers *seen) {
-	for _, op := range d.ops {
+// complete compares what the document tells of the operations with what was seen.
+func complete(t *testing.T, ops []operation, unprovoked map[string]map[int]string, answers *seen) {
+	for _, op := range ops {
 		for status := range op.v3.Responses.Map() {
 			var code int
 			if _, err := fmt.Sscan(status, &code); err != nil { // default
@@ -347,12 +347,12 @@ func complete(t *testing.T, d *document, answers *seen) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(unprovoked)) {
 		for status := range unprovoked[id] {
-			if !slices.ContainsFunc(d.ops, func(o operation) bool { return o.id == id && o.v3.Responses.Status(status) != nil }) {
+			if !slices.ContainsFunc(ops, func(o operation) bool { return o.id == id && o.v3.Responses.Status(status) != nil }) {
 				t.Errorf("unprovoked lists %s answering %d, of which %s does not tell", id, status, documentPath)
 			}
 		}
 	}
-	for _, op := range d.ops {
+	for _, op := range ops {
 		t.Logf("%-45s %v", op, answers.count[op.id])
 	}
 }

@@ -10,18 +10,15 @@ import (
 	"testing"
 
 	"ingestion.internal/shared/intake"
+	"ingestion.internal/shared/spannertest"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
 	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/wirefake"
 )
 
-// The answers that TestDirect does not provoke: the gateway's routes have them
-// of the same code (package service), and functions/chat-api tests the rest.
-var unprovokedDirect = []int{http.StatusInternalServerError, http.StatusServiceUnavailable}
-
 // TestDirect drives the operations that are not the gateway's: their service is
-// asked itself.
+// asked itself. All of their answers are provoked.
 func TestDirect(t *testing.T) {
 	d := readDocument(t)
 	if len(d.direct) == 0 {
@@ -116,14 +113,17 @@ func TestDirect(t *testing.T) {
 				}
 			}
 		}
-		for status := range op.v3.Responses.Map() {
-			var code int
-			if _, err := fmt.Sscan(status, &code); err == nil && answers.count[op.id][code] == 0 && !slices.Contains(unprovokedDirect, code) {
-				t.Errorf("%s tells of %s answering %d, which nothing here provokes", documentPath, op, code)
-			}
-		}
-		t.Logf("%-45s %v", op, answers.count[op.id])
 	}
+	t.Run("database_away", func(t *testing.T) { away(t, w, answers, d.direct, examples) })
+	t.Run("database_in_disorder", func(t *testing.T) {
+		empty := storetest.ConfigOf(spannertest.New(t, nil))
+		disorder := *w
+		disorder.url = start(t, filepath.Join(folder, topology.ChatAPI), directEnvironment(google.URL, empty)).address
+		for _, op := range d.direct {
+			disorder.exchange(t, answers, examples[op.id][0])
+		}
+	})
+	complete(t, d.direct, nil, answers)
 }
 
 // directEnvironment is what the chat's service is configured with.
