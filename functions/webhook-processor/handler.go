@@ -111,12 +111,11 @@ func (h *handler) authenticate(ctx context.Context, header http.Header, body []b
 		// Not the caller's fault, and nobody but us can mend it.
 		return nil, problem.Wrap(problem.Unavailable, "", fmt.Errorf("signing key: %w", err))
 	}
-	verified := false
+	var signatures []string
 	for _, name := range callrail.SignatureHeaders {
-		for _, signature := range header.Values(name) {
-			verified = callrail.Verify(signature, body, keyring.Keys(key, keyring.CallRail)...) || verified
-		}
+		signatures = append(signatures, header.Values(name)...)
 	}
+	verified := callrail.Verify(signatures, body, keyring.Keys(key, keyring.CallRail)...)
 	switch {
 	case unknown:
 		return nil, errUnauthorized(fmt.Errorf("tenant %q, company %q: no such office", event.TenantID, event.CompanyID))

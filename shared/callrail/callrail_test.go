@@ -3,6 +3,7 @@ package callrail
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +49,20 @@ func TestVerify(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := Verify(tt.signature, tt.body, tt.keys...); got != tt.want {
+			if got := Verify([]string{"other", tt.signature}, tt.body, tt.keys...); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// A body is read once for each key, however many signatures come with it:
+// strangers choose their number.
+func TestVerifyReadsTheBodyOnce(t *testing.T) {
+	const many = 1000
+	signatures := slices.Repeat([]string{""}, many) // of which none has to be decoded
+	if allocations := testing.AllocsPerRun(5, func() { Verify(signatures, nil, []byte("key")) }); allocations > many {
+		t.Errorf("%.0f allocations for %d signatures", allocations, many)
 	}
 }
 
@@ -180,11 +191,11 @@ func FuzzParse(f *testing.F) {
 func FuzzVerify(f *testing.F) {
 	f.Add("UZ==", []byte("{}"), []byte("key"))
 	f.Fuzz(func(t *testing.T, signature string, body, key []byte) {
-		if Verify(signature, body, key) && strings.TrimSpace(signature) != Sign(key, body) &&
+		if Verify([]string{signature}, body, key) && strings.TrimSpace(signature) != Sign(key, body) &&
 			strings.NewReplacer("\r", "", "\n", "").Replace(strings.TrimSpace(signature)) != Sign(key, body) {
 			t.Errorf("%q verified", signature)
 		}
-		if len(key) > 0 && !Verify(Sign(key, body), body, key) {
+		if len(key) > 0 && !Verify([]string{Sign(key, body)}, body, key) {
 			t.Error("our own signature does not verify")
 		}
 	})

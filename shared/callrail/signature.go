@@ -20,18 +20,17 @@ func Sign(key, body []byte) string {
 	return base64.StdEncoding.EncodeToString(sum(key, body))
 }
 
-// Verify tells whether the signature is that of the body's bytes by one of the
-// keys. The comparison takes the same time wherever signatures differ; an
-// empty key verifies nothing.
-func Verify(signature string, body []byte, keys ...[]byte) bool {
-	given, err := base64.StdEncoding.DecodeString(strings.TrimSpace(signature))
-	if err != nil || len(given) != sha1.Size {
-		given = nil
-	}
+// Verify tells whether one of the signatures is that of the body's bytes by one
+// of the keys. The comparison takes the same time wherever signatures differ; an
+// empty key verifies nothing. The body is read once for each key, however many
+// signatures a stranger sends with it.
+func Verify(signatures []string, body []byte, keys ...[]byte) bool {
 	verified := false
 	for _, key := range keys {
-		if hmac.Equal(given, sum(key, body)) && len(key) > 0 {
-			verified = true
+		want := sum(key, body)
+		for _, signature := range signatures {
+			given, err := base64.StdEncoding.DecodeString(strings.TrimSpace(signature))
+			verified = err == nil && hmac.Equal(given, want) && len(key) > 0 || verified
 		}
 	}
 	return verified
