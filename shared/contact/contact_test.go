@@ -41,6 +41,9 @@ func TestEmail(t *testing.T) {
 		"Kim <kim@example.com>":     "",
 		"kim@example.com\r\nBcc: x": "",
 		"a@b@c":                     "",
+		"kim\u200b@example.com":     "", // zero-width space
+		"kim@example.com\u202e":     "", // turns what follows
+		"jürgen@example.com":        "jürgen@example.com",
 	} {
 		got, err := Email(address)
 		if got != want || (err == nil) != (want != "") {

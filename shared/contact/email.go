@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/mail"
 	"strings"
+	"unicode"
 )
 
 // Email writes an address in small letters. The part before the @ may tell
@@ -12,8 +13,12 @@ import (
 func Email(address string) (string, error) {
 	address = strings.TrimSpace(address)
 	a, err := mail.ParseAddress(address)
-	if err != nil || a.Address != address || strings.ContainsAny(address, "\r\n") {
+	if err != nil || a.Address != address || strings.ContainsFunc(address, hidden) {
 		return "", errors.New("is no e-mail address")
 	}
 	return strings.ToLower(address), nil
 }
+
+// hidden are characters that nobody sees: with one of them an address looks like
+// another.
+func hidden(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }

@@ -87,7 +87,8 @@ func Read(contentType string, body []byte) (*Raw, error) {
 	case "application/json":
 		dec := json.NewDecoder(bytes.NewReader(body))
 		dec.UseNumber()
-		if err := dec.Decode(&raw.Fields); err != nil || raw.Fields == nil || dec.More() {
+		err := dec.Decode(&raw.Fields)
+		if _, end := dec.Token(); err != nil || raw.Fields == nil || !errors.Is(end, io.EOF) {
 			return nil, fmt.Errorf("%w: it is not a JSON object", ErrMalformed)
 		}
 	case "application/x-www-form-urlencoded":

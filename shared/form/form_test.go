@@ -111,6 +111,7 @@ func TestReadRefuses(t *testing.T) {
 		"array":          {jsonType, "[]", ErrMalformed},
 		"null":           {jsonType, "null", ErrMalformed},
 		"two_values":     {jsonType, "{}{}", ErrMalformed},
+		"more_brackets":  {jsonType, "{}]", ErrMalformed},
 		"bad_escape":     {encodedType, "a=%zz", ErrMalformed},
 		"no_boundary":    {"multipart/form-data", "x", ErrMalformed},
 		"cut_short":      {multipartType, "--b\r\n" + part(`name="a"`, "x"), ErrMalformed},

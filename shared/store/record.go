@@ -229,11 +229,19 @@ func (t *Tenant) insertEvent(requestID string, event Event, payload spanner.Null
 		"call_id":           nullString(event.CallID),
 		"payload":           payload,
 		"payload_sha256":    event.digest(),
-		"occurred_at":       spanner.NullTime{Time: event.OccurredAt, Valid: !event.OccurredAt.IsZero()},
+		"occurred_at":       spanner.NullTime{Time: event.OccurredAt, Valid: storableTime(event.OccurredAt)},
 		"processing_status": eventReceived,
 		"created_at":        spanner.CommitTimestamp,
 		"updated_at":        spanner.CommitTimestamp,
 	})
+}
+
+// storableTime tells a time that a column can have. Senders may write any year;
+// Spanner has 1 to 9999 (https://cloud.google.com/spanner/docs/reference/standard-sql/data-types#timestamp_type,
+// 2026-11-26), and an event must not be lost for the rest.
+func storableTime(t time.Time) bool {
+	year := t.UTC().Year()
+	return !t.IsZero() && year >= 1 && year <= 9999
 }
 
 // facts are the columns that come from outside.
@@ -250,10 +258,10 @@ func (t *Tenant) facts(requestID string, r Request) (map[string]any, error) {
 		"communication_mode": r.CommunicationMode,
 		"call_id":            nullString(r.CallID),
 		"recording_url":      nullString(clip(r.RecordingURL, maxURL)),
-		"customer_name":      nullString(clip(r.CustomerName, maxName)),
-		"customer_phone":     nullString(clip(r.CustomerPhone, maxPhone)),
-		"customer_email":     nullString(clip(r.CustomerEmail, maxEmail)),
-		"postal_code":        nullString(clip(r.PostalCode, maxPostal)),
+		"customer_name":      nullString(oneLine(r.CustomerName, maxName)),
+		"customer_phone":     nullString(oneLine(r.CustomerPhone, maxPhone)),
+		"customer_email":     nullString(oneLine(r.CustomerEmail, maxEmail)),
+		"postal_code":        nullString(oneLine(r.PostalCode, maxPostal)),
 		"payload":            payload,
 		"updated_at":         spanner.CommitTimestamp,
 	}, nil

@@ -192,6 +192,13 @@ func TestRecordBeginsWhatDependsOnTheEvent(t *testing.T) {
 		t.Errorf("another content under a known id: %v, want ErrDifferentEvent", err)
 	}
 
+	// A time that no column can have is left out, and the event is kept.
+	for i, at := range []time.Time{time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -5*3600))} {
+		odd := noteEvent(fmt.Sprintf("odd-%d", i), note{2, map[string]string{"zip": "90210"}})
+		odd.OccurredAt = at
+		record(t, h, id, odd)
+	}
+
 	// What an event is known by is what its sender says, where that is named.
 	said := noteEvent("e", note{5, map[string]string{"name": "Anne"}})
 	said.Said = json.RawMessage(`"once"`)

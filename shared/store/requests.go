@@ -294,17 +294,18 @@ func (t *Tenant) update(requestID string, status Status, u RequestUpdate) (*span
 		column string
 		value  *string
 		max    int
+		fit    func(string, int) string
 	}{
-		{"recording_url", u.RecordingURL, maxURL},
-		{"customer_name", u.CustomerName, maxName},
-		{"customer_phone", u.CustomerPhone, maxPhone},
-		{"customer_email", u.CustomerEmail, maxEmail},
-		{"postal_code", u.PostalCode, maxPostal},
-		{"decision", u.Decision, 50},
+		{"recording_url", u.RecordingURL, maxURL, clip},
+		{"customer_name", u.CustomerName, maxName, oneLine},
+		{"customer_phone", u.CustomerPhone, maxPhone, oneLine},
+		{"customer_email", u.CustomerEmail, maxEmail, oneLine},
+		{"postal_code", u.PostalCode, maxPostal, oneLine},
+		{"decision", u.Decision, 50, clip},
 	}
 	for _, x := range texts {
 		if x.value != nil {
-			values[x.column] = clip(*x.value, x.max)
+			values[x.column] = x.fit(*x.value, x.max)
 		}
 	}
 	for column, value := range map[string]json.RawMessage{"transcription_data": u.Transcription, "document_data": u.Documents, "ai_analysis": u.Analysis} {

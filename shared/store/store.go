@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"cloud.google.com/go/spanner"
 	vkit "cloud.google.com/go/spanner/apiv1"
@@ -172,6 +173,23 @@ func clip(s string, n int) string {
 		count++
 	}
 	return s
+}
+
+// oneLine makes what strangers call themselves fit for a column of n characters,
+// and for the subjects, titles and tables that are made of it: control
+// characters become spaces, and those that turn the direction of what follows
+// are left out. The payload has all as it came.
+func oneLine(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r):
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		}
+		return r
+	}, s)
+	return clip(strings.Join(strings.Fields(s), " "), n)
 }
 
 func clipAll(all []string, n int) []string {

@@ -127,6 +127,19 @@ func TestAcceptAndDuplicate(t *testing.T) {
 		t.Errorf("payload (-want +got)\n%s", diff)
 	}
 
+	hostile := call(storetest.Acme, "CAL2")
+	hostile.CustomerName, hostile.CustomerPhone = "Kim\r\nBcc: x@example.com\x00\u202e\tLee ", "310\n555"
+	acc, err := h.Accept(t.Context(), hostile, topology.AudioProcessing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored, err = h.Request(t.Context(), acc.RequestID); err != nil || stored.CustomerName != "Kim Bcc: x@example.com Lee" || stored.CustomerPhone != "310 555" {
+		t.Errorf("columns of one line: %q, %q, %v", stored.CustomerName, stored.CustomerPhone, err)
+	}
+	if stored, err = h.Request(t.Context(), req.RequestID); err != nil {
+		t.Fatal(err)
+	}
+
 	req.CustomerName = "Another"
 	got, err = h.Accept(t.Context(), req, topology.AudioProcessing)
 	if err != nil {
