@@ -364,7 +364,8 @@ func TestChatInBrowser(t *testing.T) {
 		"ended_when_gone":         chatEndedWhenGone,
 		"contact":                 chatContact,
 		"contact_skipped":         chatContactSkipped,
-		"contact_refused":         chatContactRefused,
+		"contact_again":           chatContactAgain,
+		"contact_can_be_seen":     chatContactCanBeSeen,
 		"closed_before_sent":      chatClosedBeforeSent,
 		"second_tab":              chatSecondTab,
 		"second_tab_answered":     chatSecondTabAnsweredFirst,
@@ -890,7 +891,7 @@ func chatContactSkipped(t *testing.T, c *chatService, p *browsertest.Page) {
 }
 
 // What the visitor said of themselves is said again to a new session.
-func chatContactRefused(t *testing.T, c *chatService, p *browsertest.Page) {
+func chatContactAgain(t *testing.T, c *chatService, p *browsertest.Page) {
 	begin(p, c.site.URL+"/chat?contact=optional")
 	p.Press("K", "i", "m", browsertest.Enter)
 	answered(p, 1)
@@ -900,6 +901,19 @@ func chatContactRefused(t *testing.T, c *chatService, p *browsertest.Page) {
 	if diff := cmp.Diff([]string{"Kim", "Kim"}, c.begun); diff != "" {
 		t.Errorf("visitors (-want +got)\n%s", diff)
 	}
+}
+
+func chatContactCanBeSeen(t *testing.T, c *chatService, p *browsertest.Page) {
+	begin(p, c.site.URL+"/chat?contact=required")
+	p.Press(browsertest.Enter)
+	if got := faint(p); got != "" {
+		t.Errorf("too faint, too small or not there:\n%s", got)
+	}
+	p.Screen(320, 256)
+	reachable(t, p)
+	p.Screen(800, 600)
+	p.TextSize(32)
+	reachable(t, p)
 }
 
 // What was written is sent, though the visitor has closed the chat and gone to
@@ -1163,11 +1177,12 @@ func reachable(t *testing.T, p *browsertest.Page) {
 		if (b.left < 0 || b.top < 0 || b.right > innerWidth || b.bottom > innerHeight) wrong.push("the chat is not on the screen");
 		for (const e of [panel, w.querySelector(".scroll")]) if (e.scrollWidth > e.clientWidth) wrong.push("wider than the screen: " + e.className);
 		const s = getComputedStyle(w.querySelector(".scroll")), lines = (parseFloat(s.height) - parseFloat(s.paddingTop) - parseFloat(s.paddingBottom)) / parseFloat(s.lineHeight);
-		if (lines < 4) wrong.push("room for " + lines + " lines");
-		for (const e of w.querySelectorAll("#panel button, textarea, .words")) {
+		if (lines < 4 && !w.querySelector(".scroll").hidden) wrong.push("room for " + lines + " lines");
+		for (const e of w.querySelectorAll("#panel button, input, textarea, .words, .wrong")) {
+			if (e.closest("[hidden]")) continue;
 			e.scrollIntoView({ block: "nearest" });
 			const box = e.getBoundingClientRect(), seen = w.elementFromPoint(box.left + box.width / 2, box.top + Math.min(box.height, 20) / 2);
-			if (!e.closest("[hidden]") && seen !== e) wrong.push("not to be seen: " + e.textContent);
+			if (seen !== e) wrong.push("not to be seen: " + e.textContent);
 		}
 		return wrong.join("\n"); })()`)
 	if got != "" {
@@ -1175,22 +1190,36 @@ func reachable(t *testing.T, p *browsertest.Page) {
 	}
 }
 
-// chatCanBeSeen measures what the page's styles could have spoilt: contrast, as
-// WCAG 2.2 reckons it, text of twice the size, and motion.
-func chatCanBeSeen(t *testing.T, c *chatService, p *browsertest.Page) {
-	start(p, c.site.URL)
-	send(p, "Roofs?")
-	answered(p, 3)
-	got := p.String(`(() => {
+// faint returns what is there of the chat and can hardly be read: with less
+// contrast than WCAG 2.2 wants of text, 4.5, as it reckons it, or too small.
+func faint(p *browsertest.Page) string {
+	return p.String(`(() => {
 		const luminance = (c) => { const [r, g, b] = c.match(/[\d.]+/g).map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
 		const behind = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (c !== "rgba(0, 0, 0, 0)") return c; } return "rgb(255, 255, 255)"; };
-		return [...` + widget + `.querySelectorAll("button, h2, label, textarea, .status, [role=log] p")].flatMap((e) => {
+		return [...` + widget + `.querySelectorAll("button, h2, label, input, textarea, .status, [role=log] p, .why, #intro, .wrong")].filter((e) => !e.closest("[hidden]")).flatMap((e) => {
 			const style = getComputedStyle(e), [a, b] = [luminance(style.color), luminance(behind(e))].sort((x, y) => y - x);
 			const ratio = (a + 0.05) / (b + 0.05), box = e.getBoundingClientRect();
 			return ratio >= 4.5 && (box.height > 0 || e.className === "status") && parseFloat(style.fontSize) >= 16 ? [] : [e.outerHTML + " " + ratio + " " + box.height + " " + style.fontSize];
 		}).join("\n");
 	})()`)
-	if got != "" {
+}
+
+// chatCanBeSeen measures what the page's styles could have spoilt: contrast,
+// text of twice the size, motion, and colours of the visitor's own.
+func chatCanBeSeen(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.refuse = map[string]int{"A": 422}
+	start(p, c.site.URL)
+	send(p, "A")
+	answered(p, 2)
+	send(p, " roof?") // the refused one, mended
+	answered(p, 3)
+	p.String(widget + `.getElementById("message").focus()`)
+	send(p, "A")
+	answered(p, 4)
+	if got := p.String(`[".why", ".company", ".head button:first-of-type:not([hidden])"].map((s) => ` + widget + `.querySelectorAll(s).length)`); got != "1,2,1" {
+		t.Errorf("reasons, answers, ends: %s", got)
+	}
+	if got := faint(p); got != "" {
 		t.Errorf("too faint, too small or not there:\n%s", got)
 	}
 	p.TextSize(32) // twice the usual

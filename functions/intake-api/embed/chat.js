@@ -567,16 +567,20 @@
   const tell = () => channel?.postMessage("");
   if (kept.session) listen();
 
+  // pump does what is to be done, once however often it is asked to.
   let running = false;
   async function pump() {
     if (running) return;
     running = true;
+    try { await work(); } finally { running = false; }
+  }
+  async function work() {
     let doubted = false;
     for (let tries = 1; ; tries++) {
       try {
         if (!navigator.onLine) { say(text("offline")); await online(); }
         const outbox = kept.outbox.length;
-        if (!await step()) { say(""); break; }
+        if (!await step()) return say("");
         if (!gone) doubted = false;
         if (kept.outbox.length < outbox) tries = 0;
       } catch (error) {
@@ -590,17 +594,15 @@
           gone = false;
           kept.session = null;
           ended();
-          say("");
-          break;
+          return say("");
         }
-        if (error instanceof Refused && wrong(error)) { say(""); break; }
+        if (error instanceof Refused && wrong(error)) return say("");
         if (error instanceof Refused || tries >= maxTries) {
           gone = false;
           const unended = kept.ending && !kept.outbox.length;
           if (unended) kept.ending = false;
-          say(error instanceof Refused && error.status !== 401 && error.message || text(unended ? "unended" : "failed"));
           console.error("ingestion chat: is", location.origin, "among the tenant's origins?", error);
-          break;
+          return say(error instanceof Refused && error.status !== 401 && error.message || text(unended ? "unended" : "failed"));
         }
         // What the service asks for, growing, and not in step with other pages.
         const wait = Math.max(error.retry || 0, Math.min(2 ** (tries - 1), 30)) * (1 + Math.random() / 4);
@@ -608,7 +610,6 @@
         await pause(wait, !error.retry);
       }
     }
-    running = false;
   }
   // wrong asks for the contact again where the service does not take it: "phone
   // is not a telephone number; email is not an address".
