@@ -126,6 +126,26 @@ func TestFold(t *testing.T) {
 	}
 }
 
+// Whole numbers keep all of their digits: a sequence may be a time in
+// nanoseconds, and a booking page's own ids may be as long.
+func TestLargeNumbers(t *testing.T) {
+	t.Parallel()
+	large := func(sequence, id string) string {
+		return strings.Replace(off, `"sequence":3`, `"sequence":`+sequence+`,"vendor":{"visit":`+id+`}`, 1)
+	}
+	events := parse(t, large("9007199254740993", "12345678901234567891"), large("9007199254740992", "12345678901234567890"))
+	if events[0].Sequence != 9007199254740993 || events[1].Sequence != 9007199254740992 {
+		t.Errorf("sequences %d and %d", events[0].Sequence, events[1].Sequence)
+	}
+	got, err := Fold(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(got.Payload), `"vendor":{"visit":12345678901234567891}`) {
+		t.Errorf("%s does not have the later event's number", got.Payload)
+	}
+}
+
 // Whatever the order, and however often each event is there.
 func TestFoldIsOrderIndependent(t *testing.T) {
 	t.Parallel()

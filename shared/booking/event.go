@@ -93,8 +93,7 @@ func Parse(body []byte) (*Event, error) {
 	if err := jsontext.CheckDepth(body, maxDepth); err != nil {
 		return nil, err
 	}
-	var fields map[string]any
-	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
+	if _, err := jsontext.Object(body); err != nil {
 		return nil, errors.New("the body is not a JSON object")
 	}
 	canonical := jsontext.Canonical(body)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ingestion.internal/shared/contact"
+	"ingestion.internal/shared/jsontext"
 )
 
 // Booking is what all the events of one booking say together.
@@ -43,8 +44,8 @@ func Fold(events []Event) (*Booking, error) {
 	all := map[string]any{}
 	var changes []change
 	for _, e := range ordered {
-		var fields map[string]any
-		if err := json.Unmarshal(e.Body, &fields); err != nil {
+		fields, err := jsontext.Object(e.Body)
+		if err != nil {
 			return nil, fmt.Errorf("event of sequence %d: %w", e.Sequence, err)
 		}
 		for _, name := range about {
