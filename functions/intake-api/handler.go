@@ -80,11 +80,11 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Before the budgets: what is not proven must not use up those of the proven.
-	proven, lets, err := h.prove(ctx, r, body, raw.TenantID, lets)
+	proven, err := h.prove(ctx, r, body, raw.TenantID, lets)
 	if err != nil {
 		return err
 	}
-	if err := h.guard.Admit(w, r, raw.TenantID, lets); err != nil {
+	if err := h.admit(w, r, proven, raw.TenantID, lets); err != nil {
 		return err
 	}
 	f, err := raw.Interpret(lets)

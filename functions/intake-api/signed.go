@@ -28,35 +28,43 @@ type proof struct {
 }
 
 // prove looks at the signature of a form, if it has one or its tenant wants one.
-// One that was signed by the tenant's server comes from that server's address,
-// whoever filled it in, so addresses are not told apart: what is returned has
-// the tenant's limit alone.
-func (h *handler) prove(ctx context.Context, r *http.Request, body []byte, tenantID string, lets intake.Config) (proof, intake.Config, error) {
+func (h *handler) prove(ctx context.Context, r *http.Request, body []byte, tenantID string, lets intake.Config) (proof, error) {
 	header := r.Header.Get(form.SignatureHeader)
 	switch {
 	case header == "" && lets.Signed:
-		return proof{}, lets, unauthorized(fmt.Errorf("tenant %s: the form is not signed", tenantID))
+		return proof{}, unauthorized(fmt.Errorf("tenant %s: the form is not signed", tenantID))
 	case header == "":
-		return proof{}, lets, nil
+		return proof{}, nil
 	}
 	secret, err := h.secrets.Access(ctx, topology.FormKeySecret(tenantID))
 	if err != nil && !secrets.IsNotFound(err) {
-		return proof{}, lets, problem.Wrap(problem.Unavailable, "", fmt.Errorf("key for forms: %w", err))
+		return proof{}, problem.Wrap(problem.Unavailable, "", fmt.Errorf("key for forms: %w", err))
 	}
 	keys := keyring.Keys(secret, keyring.Form)
 	if len(keys) == 0 {
-		return proof{}, lets, unauthorized(errors.New("tenant " + tenantID + " has no key for forms"))
+		return proof{}, unauthorized(errors.New("tenant " + tenantID + " has no key for forms"))
 	}
 	at, err := signature.Verify(header, body, h.now(), keys...)
 	if err != nil {
-		return proof{}, lets, unauthorized(fmt.Errorf("tenant %s: %w", tenantID, err))
+		return proof{}, unauthorized(fmt.Errorf("tenant %s: %w", tenantID, err))
 	}
 	if err := form.CheckType(r.Header.Get("Content-Type"), body); err != nil {
-		return proof{}, lets, problem.New(problem.BadRequest, err.Error())
+		return proof{}, problem.New(problem.BadRequest, err.Error())
 	}
-	lets = lets.WithDefaults()
-	lets.PerAddress = lets.PerMinute
-	return proof{signed: true, at: at}, lets, nil
+	return proof{signed: true, at: at}, nil
+}
+
+// admit holds a form to its tenant's limits. One that was signed by the tenant's
+// server comes from that server's address, whoever filled it in, so addresses
+// are not told apart.
+func (h *handler) admit(w http.ResponseWriter, r *http.Request, proven proof, tenantID string, lets intake.Config) error {
+	if !proven.signed {
+		return h.guard.Admit(w, r, tenantID, lets)
+	}
+	if err := h.guard.AdmitPage(w, r, lets); err != nil {
+		return err
+	}
+	return h.guard.AdmitTenant(tenantID, lets)
 }
 
 // requestID is derived from the form's key, so that every try to send it makes

@@ -146,6 +146,23 @@ func TestSignedReplay(t *testing.T) {
 	}
 }
 
+// A form that is signed does not give its sender's address a new budget for those
+// that are not.
+func TestSignedFormsDoNotRenewBudgets(t *testing.T) {
+	const body = `{"tenant_id":"acme","message":"A new roof"}`
+	f := newFixture(t, intake.Config{PerAddress: 1})
+	f.google.SetSecret(topology.FormKeySecret("acme"), keyring.Label(formKey, keyring.Form))
+	signed := []string{form.SignatureHeader, signature.Sign([]byte(formKey), []byte(body), time.Now())}
+	for i, tt := range []struct {
+		headers []string
+		want    int
+	}{{nil, http.StatusAccepted}, {signed, http.StatusAccepted}, {nil, http.StatusTooManyRequests}} {
+		if rec := f.send(http.MethodPost, "application/json", body, append(tt.headers, "X-Forwarded-For", "203.0.113.6")...); rec.Code != tt.want {
+			t.Errorf("form %d: status %d, want %d: %s", i, rec.Code, tt.want, rec.Body)
+		}
+	}
+}
+
 // Two forms that say the same are two if they were signed at another time, and
 // one key is one form whenever it was signed.
 func TestSignedTwice(t *testing.T) {

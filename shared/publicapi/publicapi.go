@@ -28,8 +28,9 @@ type Config struct {
 	TrustedHops int `env:"TRUSTED_HOPS" envDefault:"-1"`
 }
 
-// maxKeys bounds what one instance remembers. Over it, the limits begin anew,
-// which is to the callers' advantage.
+// maxKeys bounds the addresses that one instance remembers. Over it, their
+// limits begin anew, which is to the callers' advantage; those of tenants do
+// not.
 const maxKeys = 50_000
 
 // Guard lets requests of tenants in. It is safe for concurrent use.
@@ -37,8 +38,9 @@ type Guard struct {
 	cfg Config
 	now func() time.Time
 
-	mu      sync.Mutex
-	budgets map[string]budget
+	mu        sync.Mutex
+	tenants   map[string]budget // by id: as many as there are
+	addresses map[string]budget // by tenant and address: as many as strangers have
 }
 
 // budget is what one tenant, or one address, has left.
@@ -52,7 +54,7 @@ func NewGuard(cfg Config, now func() time.Time) *Guard {
 	if now == nil {
 		now = time.Now
 	}
-	return &Guard{cfg: cfg, now: now, budgets: map[string]budget{}}
+	return &Guard{cfg: cfg, now: now, tenants: map[string]budget{}, addresses: map[string]budget{}}
 }
 
 // Admit checks a request to a tenant: whether its page may send, and whether
@@ -71,28 +73,36 @@ func (g *Guard) Admit(w http.ResponseWriter, r *http.Request, tenantID string, c
 // address. It is for requests that prove something before they may count among
 // their tenant's.
 func (g *Guard) AdmitCaller(w http.ResponseWriter, r *http.Request, tenantID string, cfg intake.Config) error {
-	cfg = cfg.WithDefaults()
+	if err := g.AdmitPage(w, r, cfg); err != nil {
+		return err
+	}
+	if caller := g.Address(r); caller != "" {
+		return g.take(g.addresses, tenantID+"/"+caller, cfg.WithDefaults().PerAddress)
+	}
+	return nil
+}
+
+// AdmitPage is the part of Admit that is about the page. It is for requests that
+// are proven to be their tenant's, whatever address they come from.
+func (g *Guard) AdmitPage(w http.ResponseWriter, r *http.Request, cfg intake.Config) error {
 	origin := r.Header.Get("Origin")
 	if !cfg.AllowsOrigin(origin) {
 		return problem.New(problem.Forbidden, "this page may not send to the tenant")
 	}
 	if origin != "" {
-		allow(w, origin) // also for what is refused below: the page has to read why
-	}
-	if caller := g.Address(r); caller != "" {
-		return g.take("address/"+tenantID+"/"+caller, cfg.PerAddress)
+		allow(w, origin) // also for what is refused after this: the page has to read why
 	}
 	return nil
 }
 
 // AdmitTenant is the rest of Admit: the tenant's limit.
 func (g *Guard) AdmitTenant(tenantID string, cfg intake.Config) error {
-	return g.take("tenant/"+tenantID, cfg.WithDefaults().PerMinute)
+	return g.take(g.tenants, tenantID, cfg.WithDefaults().PerMinute)
 }
 
 // take takes one request from the key's budget, or says when there is one.
-func (g *Guard) take(key string, perMinute int) error {
-	if wait := g.wait(key, perMinute); wait > 0 {
+func (g *Guard) take(budgets map[string]budget, key string, perMinute int) error {
+	if wait := g.wait(budgets, key, perMinute); wait > 0 {
 		return problem.RetryAfter(problem.TooManyRequests, fmt.Sprintf("at most %d requests a minute", perMinute), wait)
 	}
 	return nil
@@ -100,16 +110,16 @@ func (g *Guard) take(key string, perMinute int) error {
 
 // wait takes one request from the key's budget; it returns how long to wait
 // where there is none.
-func (g *Guard) wait(key string, perMinute int) time.Duration {
+func (g *Guard) wait(budgets map[string]budget, key string, perMinute int) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	b := g.budgets[key]
+	b := budgets[key]
 	if b.perMinute != perMinute { // new, or its tenant's config has changed
-		if len(g.budgets) >= maxKeys {
-			clear(g.budgets)
+		if len(budgets) >= maxKeys {
+			clear(budgets)
 		}
 		b = budget{perMinute, rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)}
-		g.budgets[key] = b
+		budgets[key] = b
 	}
 	now := g.now()
 	reservation := b.limiter.ReserveN(now, 1)

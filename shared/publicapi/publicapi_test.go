@@ -2,9 +2,9 @@ package publicapi
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"testing"
 	"time"
 
@@ -82,15 +82,22 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// The memory that strangers can make an instance use is bounded.
+// The memory that strangers can make an instance use is bounded, and who has
+// many addresses does not get a tenant's budget anew by them.
 func TestBudgetsAreBounded(t *testing.T) {
 	t.Parallel()
-	g := NewGuard(Config{}, nil)
+	now := time.Unix(1000, 0)
+	g := NewGuard(Config{}, func() time.Time { return now })
+	cfg := intake.Config{PerMinute: 1, PerAddress: 1}
 	for i := range maxKeys + 10 {
-		g.wait(strconv.Itoa(i), 1)
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255))
+		if err := g.Admit(httptest.NewRecorder(), r, "acme", cfg); (err == nil) != (i == 0) {
+			t.Fatalf("request %d of a tenant's one a minute: %v", i, err)
+		}
 	}
-	if n := len(g.budgets); n > maxKeys {
-		t.Errorf("%d budgets", n)
+	if n := len(g.addresses); n > maxKeys || n == 0 {
+		t.Errorf("%d addresses", n)
 	}
 }
 
@@ -100,7 +107,7 @@ func TestRefusedPageIsNotCounted(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("Origin", "https://evil.example")
 	err := g.Admit(httptest.NewRecorder(), r, "acme", intake.Config{Origins: []string{"https://a.example"}})
-	if !errors.Is(err, problem.Forbidden) || len(g.budgets) != 0 {
-		t.Errorf("%v, %d budgets", err, len(g.budgets))
+	if !errors.Is(err, problem.Forbidden) || len(g.addresses)+len(g.tenants) != 0 {
+		t.Errorf("%v, %d budgets", err, len(g.addresses)+len(g.tenants))
 	}
 }
