@@ -7,6 +7,7 @@ import (
 
 	"ingestion.internal/shared/attachment"
 	"ingestion.internal/shared/form"
+	"ingestion.internal/shared/oneline"
 	"ingestion.internal/shared/problem"
 )
 
@@ -55,11 +56,12 @@ func (d *documents) check(files []form.File) ([]form.Attachment, error) {
 	return all, nil
 }
 
-// shown is a file's name as it may be shown to people.
+// shown is a file's name as it may be shown to people, on one line.
 func shown(name string) string {
 	if !utf8.ValidString(name) {
 		return ""
 	}
+	name = oneline.Of(name)
 	if runes := []rune(name); len(runes) > maxFileName {
 		return string(runes[:maxFileName])
 	}

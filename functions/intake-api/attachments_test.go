@@ -163,6 +163,18 @@ func TestAttachments(t *testing.T) {
 	}
 }
 
+// A file's name is shown to people: it clears no terminal, and is not read from
+// right to left.
+func TestFileNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"plan.pdf": "plan.pdf", "x\x1b[2J\u202efdp\n.exe": "x [2Jfdp .exe", "\xff": "", strings.Repeat("é", 201): strings.Repeat("é", 200),
+	} {
+		if got := shown(name); got != want {
+			t.Errorf("%q is shown as %q, want %q", name, got, want)
+		}
+	}
+}
+
 // Nothing is stored of a form that is refused.
 func TestAttachmentsRefused(t *testing.T) {
 	f, objects := withFiles(t, false)

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 	texttemplate "text/template"
-	"unicode"
 
 	"ingestion.internal/shared/crm"
+	"ingestion.internal/shared/oneline"
 )
 
 // A template is a folder templates/<name>/<version> of three files: subject,
@@ -109,7 +109,7 @@ func execute(template string, data any) (Content, error) {
 	if err := s.html.Execute(&html, data); err != nil {
 		return Content{}, fmt.Errorf("email: template %s: %w", template, err)
 	}
-	return Content{Template: template, Subject: cut(line(subject.String()), maxSubject), Text: text.String(), HTML: html.String()}, nil
+	return Content{Template: template, Subject: cut(oneline.Of(subject.String()), maxSubject), Text: text.String(), HTML: html.String()}, nil
 }
 
 // digest is what the template of digests sees.
@@ -149,14 +149,14 @@ var channels = map[string]string{"phone_call": "phone call", "form": "web form"}
 
 func newView(lead crm.Lead) view {
 	v := view{
-		Name:       line(lead.Customer.Name),
-		Phone:      line(lead.Customer.Phone),
-		Email:      line(lead.Customer.Email),
-		PostalCode: line(lead.Customer.PostalCode),
-		Office:     line(cmp.Or(lead.OfficeName, lead.OfficeID)),
-		Channel:    cmp.Or(channels[lead.Mode], line(lead.Mode)),
-		Decision:   strings.ReplaceAll(line(lead.Decision), "_", " "),
-		Summary:    line(lead.Summary),
+		Name:       oneline.Of(lead.Customer.Name),
+		Phone:      oneline.Of(lead.Customer.Phone),
+		Email:      oneline.Of(lead.Customer.Email),
+		PostalCode: oneline.Of(lead.Customer.PostalCode),
+		Office:     oneline.Of(cmp.Or(lead.OfficeName, lead.OfficeID)),
+		Channel:    cmp.Or(channels[lead.Mode], oneline.Of(lead.Mode)),
+		Decision:   strings.ReplaceAll(oneline.Of(lead.Decision), "_", " "),
+		Summary:    oneline.Of(lead.Summary),
 		RequestID:  lead.RequestID,
 	}
 	v.Headline = cmp.Or(v.Name, v.Phone, v.Email, "unknown customer")
@@ -170,29 +170,14 @@ func newView(lead crm.Lead) view {
 		v.Spam = crm.Text(*lead.SpamLikelihood)
 	}
 	for _, r := range lead.Reasons {
-		v.Reasons = append(v.Reasons, line(r))
+		v.Reasons = append(v.Reasons, oneline.Of(r))
 	}
 	for _, d := range details {
-		if value := line(crm.Text(lead.Analysis[d.key])); value != "" {
+		if value := oneline.Of(crm.Text(lead.Analysis[d.key])); value != "" {
 			v.Details = append(v.Details, detail{d.label, value})
 		}
 	}
 	return v
-}
-
-// line makes s one line without control and format characters: the latter
-// could turn the direction of what follows.
-func line(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r) || unicode.IsControl(r):
-			return ' '
-		case unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
 }
 
 func cut(s string, n int) string {

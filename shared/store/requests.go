@@ -297,10 +297,10 @@ func (t *Tenant) update(requestID string, status Status, u RequestUpdate) (*span
 		fit    func(string, int) string
 	}{
 		{"recording_url", u.RecordingURL, maxURL, clip},
-		{"customer_name", u.CustomerName, maxName, oneLine},
-		{"customer_phone", u.CustomerPhone, maxPhone, oneLine},
-		{"customer_email", u.CustomerEmail, maxEmail, oneLine},
-		{"postal_code", u.PostalCode, maxPostal, oneLine},
+		{"customer_name", u.CustomerName, maxName, line},
+		{"customer_phone", u.CustomerPhone, maxPhone, line},
+		{"customer_email", u.CustomerEmail, maxEmail, line},
+		{"postal_code", u.PostalCode, maxPostal, line},
 		{"decision", u.Decision, 50, clip},
 	}
 	for _, x := range texts {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"cloud.google.com/go/spanner"
 	vkit "cloud.google.com/go/spanner/apiv1"
@@ -19,6 +18,7 @@ import (
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/api/option"
 
+	"ingestion.internal/shared/oneline"
 	"ingestion.internal/shared/topology"
 )
 
@@ -175,22 +175,9 @@ func clip(s string, n int) string {
 	return s
 }
 
-// oneLine makes what strangers call themselves fit for a column of n characters,
-// and for the subjects, titles and tables that are made of it: control
-// characters become spaces, and those that turn the direction of what follows
-// are left out. The payload has all as it came.
-func oneLine(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r):
-			return ' '
-		case unicode.Is(unicode.Bidi_Control, r):
-			return -1
-		}
-		return r
-	}, s)
-	return clip(strings.Join(strings.Fields(s), " "), n)
-}
+// line makes text one line that fits a column of n characters, see package
+// oneline. The payload has all as it came.
+func line(s string, n int) string { return clip(oneline.Of(s), n) }
 
 func clipAll(all []string, n int) []string {
 	clipped := make([]string, len(all))
