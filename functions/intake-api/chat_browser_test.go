@@ -358,6 +358,7 @@ func TestChatInBrowser(t *testing.T) {
 		"refused":                 chatRefused,
 		"refused_while_typing":    chatRefusedWhileTyping,
 		"too_long":                chatTooLong,
+		"growing_pauses":          chatGrowingPauses,
 		"too_many":                chatTooMany,
 		"offline_while_answering": chatOfflineWhileAnswering,
 		"ended_by_visitor":        chatEndedByVisitor,
@@ -748,6 +749,27 @@ func chatTooMany(t *testing.T, c *chatService, p *browsertest.Page) {
 	p.Wait(widget + `.querySelector("[role=status]").textContent === "Too many messages at once. Trying again in 2 seconds."`)
 	answered(p, 3)
 	c.took(t, []string{"Roofs?"}, []string{"1", "1"})
+}
+
+// What fails is tried again under its number, ever later and not in step with
+// other pages, until it is the visitor's turn or the browser is online again.
+func chatGrowingPauses(t *testing.T, c *chatService, p *browsertest.Page) {
+	// Pauses are noted and left out; half a minute is for a connection to be lost.
+	p.Before(`window.pauses = []; const later = setTimeout;
+		window.setTimeout = (f, ms) => { if (ms < 1000 || ms === 30000) return later(f, ms); pauses.push(ms / 1000); return later(f); };`)
+	c.problems = 6
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	p.Wait(widget + `.querySelector("[role=status]").textContent.includes("press Send")`)
+	if got := p.String(`pauses.map((s, i) => s >= 2 ** i && s <= 1.25 * 2 ** i)`); got != "true,true,true,true,true" {
+		t.Errorf("pauses in seconds: %s", p.String(`pauses`))
+	}
+	if got := p.String(`pauses.every(Number.isInteger)`); got != "false" {
+		t.Errorf("pauses that every page makes: %s", p.String(`pauses`))
+	}
+	p.String(`window.dispatchEvent(new Event("online"))`)
+	answered(p, 3)
+	c.took(t, []string{"Roofs?"}, []string{"1", "1", "1", "1", "1", "1", "1"})
 }
 
 // A connection that has gone is not waited for, and what was heard is not lost.
