@@ -100,6 +100,10 @@ func (f *fixture) finish(c *store.Claim) {
 	switch c.Stage {
 	case topology.AudioProcessing:
 		update.Transcription, next = of(c.Request.RecordingURL), topology.AIAnalysis
+		if c.Request.CustomerName == "" {
+			name := "as CallRail's API says"
+			update.CustomerName = &name
+		}
 	case topology.AIAnalysis:
 		update.Analysis, next = of(c.Request.Transcription, c.Request.Payload, c.Request.CustomerPhone), topology.Workflow
 	default:
