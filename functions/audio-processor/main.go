@@ -118,8 +118,8 @@ func setup(ctx context.Context, cfg config, s *service.Service) error {
 		archive:     &archive{bucket: objects.Bucket(cfg.Bucket), name: cfg.Bucket},
 		transcriber: transcriber,
 		documents:   attachment.Bucket{Handle: objects.Bucket(cfg.DocumentBucket), Name: cfg.DocumentBucket},
-		keep: func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error {
-			return db.Tenant(request.TenantID).KeepDocuments(ctx, request.RequestID, topology.AudioProcessing, attempt, documents)
+		keep: func(ctx context.Context, job pipeline.Job, documents json.RawMessage) error {
+			return db.Tenant(job.Request.TenantID).KeepDocuments(ctx, job.Claim(topology.AudioProcessing), documents)
 		},
 		maxAttempts: cfg.Stage.MaxAttempts,
 		log:         slog.Default(),

@@ -25,7 +25,7 @@ const (
 )
 
 // keep writes what was fetched so far, see [store.Tenant.KeepDocuments].
-type keep func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error
+type keep func(ctx context.Context, job pipeline.Job, documents json.RawMessage) error
 
 // pictures keeps the pictures of a conversation by text in the bucket of
 // documents, as the files of forms are. CallRail has them for a short time only,
@@ -71,7 +71,7 @@ func (w *worker) pictures(ctx context.Context, job pipeline.Job) (pipeline.Outco
 		if err != nil {
 			return pipeline.Outcome{}, pipeline.Permanent(fmt.Errorf("encode pictures: %w", err))
 		}
-		if err := w.keep(ctx, request, job.Attempt, data); err != nil {
+		if err := w.keep(ctx, job, data); err != nil {
 			return pipeline.Outcome{}, err
 		}
 	}

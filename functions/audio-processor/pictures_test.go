@@ -60,7 +60,7 @@ func textJob(t *testing.T, w *world, paths ...string) pipeline.Job {
 func withPictures(w *world, pictures map[string]http.HandlerFunc) *json.RawMessage {
 	w.media = func(rw http.ResponseWriter, r *http.Request) { pictures[r.URL.Path](rw, r) }
 	var kept json.RawMessage
-	w.worker.keep = func(_ context.Context, _ *store.Request, _ int, data json.RawMessage) error {
+	w.worker.keep = func(_ context.Context, _ pipeline.Job, data json.RawMessage) error {
 		kept = data
 		return nil
 	}

@@ -566,7 +566,7 @@ func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
 	w.want(a, "email sending")
 	w.want(b, "email sending")
 
-	w.decideAgain(a)
+	w.decideAgain(a, time.Time{})
 	w.clock.advance(settle + time.Minute)
 	w.send(a) // the delivery stage of one of them
 	w.tick(time.Minute)
@@ -577,9 +577,35 @@ func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
 	}
 }
 
+// TestMailedAgain: a customer who is back after long is mailed again, by a name
+// of its own, also if that mail's sending is interrupted.
+func TestMailedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	id := w.decided("a")
+	w.send(id)
+	w.want(id, "email sent")
+	w.decideAgain(id, w.clock.now().Add(time.Hour))
+	lost := &process{killAt: 1} // before it is sent
+	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/v3/mail/send" {
+			return lost.RoundTrip(r)
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	w.send(id)
+	w.want(id, "email sending")
+	w.d.transport = nil
+	w.tick(settle + time.Minute)
+	w.want(id, "email sent")
+	if len(w.vendors.mails) != 2 || w.vendors.mails[0].ID == w.vendors.mails[1].ID {
+		t.Errorf("mails: %+v", w.vendors.mails)
+	}
+}
+
 // decideAgain has an event bring the request back to its workflow, which decides
 // as before.
-func (w *world) decideAgain(id string) {
+func (w *world) decideAgain(id string, againAfter time.Time) {
 	w.t.Helper()
 	r, err := w.acme.Request(w.t.Context(), id)
 	if err != nil {
@@ -596,7 +622,7 @@ func (w *world) decideAgain(id string) {
 		w.t.Fatal(err)
 	}
 	if _, err := w.acme.Finish(w.t.Context(), c, store.Outcome{Next: topology.Delivery, Effects: []store.PlannedEffect{
-		{Kind: store.EffectEmail, Target: "sales@acme.example", Mode: store.ModeImmediate},
+		{Kind: store.EffectEmail, Target: "sales@acme.example", Mode: store.ModeImmediate, AgainAfter: againAfter},
 	}}); err != nil {
 		w.t.Fatal(err)
 	}

@@ -45,9 +45,9 @@ func (d *dispatcher) mail(ctx context.Context, handle *store.Tenant, set setting
 		}
 	case interrupted:
 	case digest:
-		id = email.DigestID(handle.ID(), first.Target, requestIDs(group))
+		id = email.DigestID(handle.ID(), first.Target, mailings(group))
 	default:
-		id = email.MessageID(handle.ID(), first.RequestID, first.Target)
+		id = email.MessageID(handle.ID(), mailing(first), first.Target)
 	}
 	claims, err := handle.ClaimEffects(ctx, keys(group), id, lease)
 	if err != nil || len(claims) == 0 {
@@ -74,12 +74,21 @@ func (d *dispatcher) await(claims []*store.EffectClaim, group []store.Effect) []
 	return results
 }
 
-func requestIDs(group []store.Effect) []string {
-	ids := make([]string, len(group))
-	for i, e := range group {
-		ids[i] = e.RequestID
+// mailing names what a mail is about: the request, and if it was mailed before,
+// the mail before, because the second one must not be taken for the first.
+func mailing(e store.Effect) string {
+	if e.ExternalID == "" {
+		return e.RequestID
 	}
-	return ids
+	return e.RequestID + "\x00after\x00" + e.ExternalID
+}
+
+func mailings(group []store.Effect) []string {
+	names := make([]string, len(group))
+	for i, e := range group {
+		names[i] = mailing(e)
+	}
+	return names
 }
 
 // mailed carries out the mail and says what came of it for each of its effects.
@@ -207,6 +216,7 @@ func compose(client *sendgrid.Client, id, to string, digest bool, claims []*stor
 	if err != nil {
 		return email.Message{}, err
 	}
+	messages[0].ID = id
 	return messages[0], nil
 }
 

@@ -262,7 +262,7 @@ func (w *world) decided(key string) string {
 	steps := effects.Plan(c.Office.Workflow, lead, w.clock.now(), 15*time.Minute)
 	if _, err := w.acme.Finish(w.t.Context(), c, store.Outcome{
 		Update:  store.RequestUpdate{Decision: &decision, LeadScore: &score, SpamLikelihood: &spam, Analysis: []byte(`{"summary": "A kitchen."}`)},
-		Entries: effects.Entries(steps), Effects: effects.Planned(steps), Next: topology.Delivery,
+		Entries: effects.Entries(steps), Effects: effects.Planned(steps, c.Request), Next: topology.Delivery,
 	}); err != nil {
 		w.t.Fatal(err)
 	}

@@ -77,8 +77,8 @@ func newWorker(ctx context.Context, cfg config, s *service.Service, db *store.DB
 	s.OnClose("storage", objects.Close)
 	objects.SetRetry(storage.WithMaxAttempts(storageAttempts))
 	w := &worker{bucket: objects.Bucket(cfg.Bucket), bucketName: cfg.Bucket, names: db.Directory(), minConfidence: cfg.MinConfidence, maxAttempts: cfg.Stage.MaxAttempts,
-		keep: func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error {
-			return db.Tenant(request.TenantID).KeepDocuments(ctx, request.RequestID, topology.DocumentProcessing, attempt, documents)
+		keep: func(ctx context.Context, job pipeline.Job, documents json.RawMessage) error {
+			return db.Tenant(job.Request.TenantID).KeepDocuments(ctx, job.Claim(topology.DocumentProcessing), documents)
 		}}
 	if cfg.Processor != "" {
 		client, err := documents.New(ctx, cfg.Processor, gcp.Options(cfg.Endpoint)...)

@@ -56,7 +56,7 @@ type names interface {
 }
 
 // keep writes what was read so far, see [store.Tenant.KeepDocuments].
-type keep func(ctx context.Context, request *store.Request, attempt int, documents json.RawMessage) error
+type keep func(ctx context.Context, job pipeline.Job, documents json.RawMessage) error
 
 var _ pipeline.Worker = (*worker)(nil)
 
@@ -133,7 +133,7 @@ func (w *worker) readAll(ctx context.Context, job pipeline.Job, reading *documen
 		if err != nil {
 			return pipeline.Permanent(fmt.Errorf("encode documents: %w", err))
 		}
-		if err := w.keep(ctx, job.Request, job.Attempt, data); err != nil {
+		if err := w.keep(ctx, job, data); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,7 @@ func (w *worker) Work(ctx context.Context, job pipeline.Job) (pipeline.Outcome, 
 		Update: store.RequestUpdate{Decision: &outcome, DecisionReasons: decision.Reasons},
 		Entries: append([]store.Entry{{Action: "decided", Reason: outcome + ": " + strings.Join(decision.Reasons, "; "),
 			Details: map[string]any{"outcome": outcome, "reasons": decision.Reasons}}}, effects.Entries(steps)...),
-		Effects: effects.Planned(steps),
+		Effects: effects.Planned(steps, job.Request),
 	}
 	if len(out.Effects) > 0 {
 		out.Next = topology.Delivery

@@ -15,10 +15,16 @@ import (
 	"ingestion.internal/shared/topology"
 )
 
+// Who a message of a request's payload is from.
+const (
+	FromVisitor   = "visitor"
+	FromAssistant = "assistant"
+)
+
 // turn is one message of either side in the request's payload, in the shape
 // that the analysis reads.
 type turn struct {
-	From string    `json:"from"` // visitor or assistant
+	From string    `json:"from"`
 	Text string    `json:"text"`
 	At   time.Time `json:"at,omitzero"`
 }
@@ -65,9 +71,9 @@ func Fold(segments []Segment) (*Conversation, error) {
 	for _, number := range slices.Sorted(maps.Keys(said)) {
 		m := said[number]
 		c.Visitor = over(c.Visitor, m.Visitor)
-		p.Messages = append(p.Messages, turn{"visitor", m.Text, m.At})
+		p.Messages = append(p.Messages, turn{FromVisitor, m.Text, m.At})
 		if m.Answer != nil && m.Answer.Text != "" {
-			p.Messages = append(p.Messages, turn{"assistant", m.Answer.Text, m.Answer.At})
+			p.Messages = append(p.Messages, turn{FromAssistant, m.Answer.Text, m.Answer.At})
 		}
 	}
 	if phone, err := contact.E164(c.Visitor.Phone); err == nil {

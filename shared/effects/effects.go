@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"ingestion.internal/shared/callrail"
+	"ingestion.internal/shared/chat"
 	"ingestion.internal/shared/crm"
 	"ingestion.internal/shared/email"
 	"ingestion.internal/shared/store"
@@ -108,15 +110,51 @@ func planEmail(n workflow.EmailNotifications, lead crm.Lead) []Step {
 	return steps
 }
 
-// Planned are the effects of the steps that are due.
-func Planned(steps []Step) []store.PlannedEffect {
+// Planned are the effects of the steps that are due for the request.
+func Planned(steps []Step, r *store.Request) []store.PlannedEffect {
 	var planned []store.PlannedEffect
 	for _, s := range steps {
 		if s.Due {
-			planned = append(planned, store.PlannedEffect{Kind: s.Kind, Target: s.Target, Mode: s.Mode, NotBefore: s.NotBefore})
+			p := store.PlannedEffect{Kind: s.Kind, Target: s.Target, Mode: s.Mode, NotBefore: s.NotBefore}
+			if s.Kind == store.EffectEmail {
+				p.AgainAfter = againAfter(r)
+			}
+			planned = append(planned, p)
 		}
 	}
 	return planned
+}
+
+// silence is for how long a customer may not have written before what he writes
+// then is mailed again. A conversation by text is one request for as long as
+// CallRail takes it for one, which may be years.
+const silence = 7 * 24 * time.Hour
+
+// againAfter returns until when a mail about the request counts as one about
+// something else than what the customer wrote last; zero where it never does.
+func againAfter(r *store.Request) time.Time {
+	if r.CommunicationMode != store.ModeText && r.CommunicationMode != store.ModeChat {
+		return time.Time{}
+	}
+	var conversation struct {
+		Messages []struct {
+			From string    `json:"from"`
+			At   time.Time `json:"at"`
+		} `json:"messages"`
+	}
+	if err := json.Unmarshal(r.Payload, &conversation); err != nil {
+		return time.Time{}
+	}
+	var last time.Time
+	for _, m := range conversation.Messages {
+		if (m.From == callrail.FromCustomer || m.From == chat.FromVisitor) && m.At.After(last) {
+			last = m.At
+		}
+	}
+	if last.IsZero() {
+		return last
+	}
+	return last.Add(-silence)
 }
 
 // Entries tell the audit trail of every step, due or not.

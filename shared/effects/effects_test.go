@@ -81,7 +81,7 @@ func TestPlan(t *testing.T) {
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("steps (-want +got)\n%s", diff)
 			}
-			if n := len(Planned(steps)); n != due {
+			if n := len(Planned(steps, &store.Request{})); n != due {
 				t.Errorf("%d planned, %d due", n, due)
 			}
 			for i, e := range Entries(steps) {
@@ -140,5 +140,29 @@ func BenchmarkPlan(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Plan(cfg, lead, now, time.Minute)
+	}
+}
+
+// A mail is sent again about a conversation in which the customer was silent for
+// long, and about nothing else.
+func TestAgainAfter(t *testing.T) {
+	t.Parallel()
+	steps := []Step{{Kind: store.EffectCRM, Due: true}, {Kind: store.EffectEmail, Due: true}}
+	last := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		mode, payload string
+		want          time.Time
+	}{
+		"text":          {store.ModeText, `{"messages":[{"from":"customer","at":"2026-11-01T10:00:00Z"},{"from":"customer","at":"2026-11-26T10:00:00Z"},{"from":"business","at":"2026-11-27T10:00:00Z"}]}`, last.Add(-silence)},
+		"chat":          {store.ModeChat, `{"messages":[{"from":"visitor","at":"2026-11-26T10:00:00Z"},{"from":"assistant","at":"2026-11-26T11:00:00Z"}]}`, last.Add(-silence)},
+		"without_times": {store.ModeText, `{"messages":[{"from":"customer"}]}`, time.Time{}},
+		"only_ours":     {store.ModeText, `{"messages":[{"from":"business","at":"2026-11-26T10:00:00Z"}]}`, time.Time{}},
+		"nonsense":      {store.ModeText, `{"messages":7}`, time.Time{}},
+		"call":          {store.ModeForm, `{"messages":[{"from":"customer","at":"2026-11-26T10:00:00Z"}]}`, time.Time{}},
+	} {
+		planned := Planned(steps, &store.Request{CommunicationMode: tc.mode, Payload: []byte(tc.payload)})
+		if len(planned) != 2 || !planned[0].AgainAfter.IsZero() || !planned[1].AgainAfter.Equal(tc.want) {
+			t.Errorf("%s: %+v, want again after %s", name, planned, tc.want)
+		}
 	}
 }

@@ -117,7 +117,7 @@ func (r *Runner) attempt(ctx context.Context, w http.ResponseWriter, handle *sto
 	// The attempt ends before its lease, so that its result is still its own.
 	workCtx, cancel := context.WithTimeout(ctx, r.cfg.Lease-r.cfg.Lease/8)
 	defer cancel()
-	outcome, workErr := r.work(workCtx, Job{Request: claim.Request, Office: claim.Office, Attempt: claim.Attempt})
+	outcome, workErr := r.work(workCtx, Job{Request: claim.Request, Office: claim.Office, Attempt: claim.Attempt, Round: claim.Round})
 
 	recordCtx, cancelRecord := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancelRecord()

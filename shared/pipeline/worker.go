@@ -20,6 +20,13 @@ type Job struct {
 	Request *store.Request
 	Office  *store.Office // the request's office, or the tenant's first where it names none
 	Attempt int           // 1 for the first
+	Round   int           // of the stage, see store.Step
+}
+
+// Claim is the job's claim of its stage, for what is kept before the stage is
+// done.
+func (j Job) Claim(stage topology.Stage) *store.Claim {
+	return &store.Claim{Stage: stage, Request: j.Request, Office: j.Office, Attempt: j.Attempt, Round: j.Round}
 }
 
 // Outcome is what a stage commits: its result, its part of the audit trail and

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/spanner"
+	"github.com/google/uuid"
 
 	"ingestion.internal/shared/topology"
 )
@@ -77,12 +78,14 @@ func (e *Effect) Open() bool {
 // written once more, also one that is being written just now, because that
 // brings it up to date, where a second mail would only be a second mail; what
 // was withdrawn before anybody did it; and what was to leave with others and is
-// now to leave at once.
+// now to leave at once. And a mail is sent again that was sent before
+// AgainAfter, because it is not what the next one tells of.
 type PlannedEffect struct {
-	Kind      string
-	Target    string
-	Mode      string
-	NotBefore time.Time // zero: at once
+	Kind       string
+	Target     string
+	Mode       string
+	NotBefore  time.Time // zero: at once
+	AgainAfter time.Time // zero: never
 }
 
 // How long after it is due an effect is taken up by the dispatcher: the
@@ -120,29 +123,30 @@ func (t *Tenant) withdraw(ctx context.Context, tx *spanner.ReadWriteTransaction,
 	return mutations, nil
 }
 
-// planEffects returns the mutations that plan effects.
-func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, planned []PlannedEffect) ([]*spanner.Mutation, error) {
+// planEffects returns the mutations that plan effects, and why those that are
+// not planned are not.
+func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, planned []PlannedEffect) ([]*spanner.Mutation, map[EffectKey]string, error) {
 	var mutations []*spanner.Mutation
+	kept := map[EffectKey]string{}
 	for _, p := range planned {
 		key := EffectKey{requestID, p.Kind, clip(p.Target, maxTarget)}
 		present, err := t.effect(ctx, tx, key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, err
+			return nil, nil, err
 		}
-		switch {
-		case present == nil:
-		case present.State == EffectSending && p.Kind == EffectCRM:
-			// With the facts of before: FinishEffects sees that it was planned
-			// meanwhile.
-			values := t.effectKey(key)
-			values["planned_at"] = spanner.CommitTimestamp
-			mutations = append(mutations, spanner.UpdateMap("request_effects", values))
-			continue
-		case present.State == EffectPlanned && present.Mode == ModeBatch && p.Mode == ModeImmediate:
-		case present.Open():
-			continue
-		case p.Kind != EffectCRM && present.Cause != withdrawn:
-			continue
+		if present != nil {
+			if present.State == EffectSending && p.Kind == EffectCRM {
+				// With the facts of before: FinishEffects sees that it was planned
+				// meanwhile.
+				values := t.effectKey(key)
+				values["planned_at"] = spanner.CommitTimestamp
+				mutations = append(mutations, spanner.UpdateMap("request_effects", values))
+				continue
+			}
+			if why := present.keeps(p); why != "" {
+				kept[key] = why
+				continue
+			}
 		}
 		next := p.NotBefore
 		if next.IsZero() {
@@ -160,7 +164,42 @@ func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransacti
 		values["planned_at"] = spanner.CommitTimestamp
 		mutations = append(mutations, spanner.InsertOrUpdateMap("request_effects", values))
 	}
-	return mutations, nil
+	return mutations, kept, nil
+}
+
+// keeps tells why an effect that is there is not planned again, "" if it is.
+func (e *Effect) keeps(p PlannedEffect) string {
+	switch {
+	case e.State == EffectPlanned && e.Mode == ModeBatch && p.Mode == ModeImmediate:
+		return ""
+	case e.Open():
+		return "it is " + e.State + " already"
+	case p.Kind == EffectCRM || e.Cause == withdrawn:
+		return ""
+	case e.State == EffectSent && e.FinishedAt.Before(p.AgainAfter):
+		return ""
+	case e.State == EffectSent:
+		return "it was sent on " + e.FinishedAt.UTC().Format(time.RFC3339) + ", and is not sent twice"
+	}
+	return "it was " + e.State + " before: " + e.Cause
+}
+
+// ActionKept is in the audit trail that an effect follows again, and was left as
+// it is.
+const ActionKept = "kept"
+
+// asPlanned tells of the effects that were left as they are, in place of what
+// the stage took for planned.
+func asPlanned(entries []Entry, requestID string, kept map[EffectKey]string) []Entry {
+	entries = slices.Clone(entries)
+	for i, e := range entries {
+		kind, planned := strings.CutSuffix(e.Action, "."+EffectPlanned)
+		target, _ := e.Details["target"].(string)
+		if why := kept[EffectKey{requestID, kind, clip(target, maxTarget)}]; planned && why != "" {
+			entries[i].Action, entries[i].Reason = kind+"."+ActionKept, e.Reason+"; "+why
+		}
+	}
+	return entries
 }
 
 func (t *Tenant) effectKey(k EffectKey) map[string]any {
@@ -168,12 +207,14 @@ func (t *Tenant) effectKey(k EffectKey) map[string]any {
 }
 
 const effectColumns = `request_id, effect, target, state, IFNULL(mode, 'immediate'), attempts, next_attempt_at, lease_until, IFNULL(message_id, ''),
-	IFNULL(external_id, ''), IFNULL(cause, ''), IFNULL(secret_version, ''), planned_at, sending_at, finished_at`
+	IFNULL(external_id, ''), IFNULL(cause, ''), IFNULL(secret_version, ''), planned_at, sending_at, finished_at, IFNULL(claim_id, '')`
 
 // effectRow is an effect with what only the store needs.
 type effectRow struct {
 	Effect
+
 	leaseUntil time.Time
+	claim      string // of whoever has it, or had it last
 }
 
 func (t *Tenant) queryEffects(ctx context.Context, tx reader, where string, params map[string]any) ([]effectRow, error) {
@@ -187,7 +228,7 @@ func (t *Tenant) queryEffects(ctx context.Context, tx reader, where string, para
 		var attempts int64
 		var next, lease, planned, sending, finished spanner.NullTime
 		if err := row.Columns(&e.RequestID, &e.Kind, &e.Target, &e.State, &e.Mode, &attempts, &next, &lease, &e.MessageID,
-			&e.ExternalID, &e.Cause, &e.SecretVersion, &planned, &sending, &finished); err != nil {
+			&e.ExternalID, &e.Cause, &e.SecretVersion, &planned, &sending, &finished, &e.claim); err != nil {
 			return err
 		}
 		e.Attempts, e.NextAttempt, e.leaseUntil = int(attempts), next.Time, lease.Time
@@ -276,6 +317,8 @@ type EffectClaim struct {
 	Interrupted bool
 	Request     *Request
 	Office      *Office
+
+	id string
 }
 
 // ClaimEffects takes those of the effects that are due for the lease's time, in
@@ -297,7 +340,7 @@ func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID s
 			if err != nil {
 				return err
 			}
-			c := &EffectClaim{Effect: row.Effect, Interrupted: row.State == EffectSending}
+			c := &EffectClaim{Effect: row.Effect, Interrupted: row.State == EffectSending, id: uuid.NewString()}
 			switch {
 			case !row.Open(), now.Before(row.NextAttempt):
 				continue
@@ -317,6 +360,7 @@ func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID s
 			values := t.effectKey(key)
 			values["state"] = EffectSending
 			values["attempts"] = c.Attempts
+			values["claim_id"] = c.id
 			values["lease_until"] = now.Add(lease)
 			values["due_after"] = now.Add(lease)
 			values["due_shard"] = sweepShard(key.RequestID)
@@ -366,7 +410,7 @@ func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int
 			if err != nil {
 				return err
 			}
-			if row.State != EffectSending || row.Attempts != r.Claim.Attempts {
+			if row.State != EffectSending || row.claim != r.Claim.id {
 				continue
 			}
 			entries, err := t.insertEntries(r.Claim.RequestID, topology.Delivery, ConfigHash(r.Claim.Office.Workflow), r.Entries)

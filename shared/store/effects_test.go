@@ -293,6 +293,13 @@ func TestWhatALaterDecisionCallsFor(t *testing.T) {
 		finishOne(t, h, store.EffectResult{Claim: mail, State: store.EffectSent}, 1)
 		decideAgain(t, h, id, "once more", crmEffect, mailEffect)
 		want(id, "crm hubspot planned", "email a@example.com sent") // no second mail
+		later := mailEffect
+		later.AgainAfter = time.Now().Add(-time.Hour)
+		decideAgain(t, h, id, "soon", crmEffect, later)
+		want(id, "crm hubspot planned", "email a@example.com sent")
+		later.AgainAfter = time.Now().Add(time.Hour)
+		decideAgain(t, h, id, "after long", crmEffect, later)
+		want(id, "crm hubspot planned", "email a@example.com planned")
 	})
 	t.Run("while_it_is_written", func(t *testing.T) {
 		for state, left := range map[string]string{store.EffectSent: "planned", store.EffectFailed: "planned", store.EffectParked: "parked"} {
@@ -353,4 +360,58 @@ func TestDueEffectsInTurn(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{storetest.Acme: 7, storetest.Bolt: 1}, tenants); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+}
+
+// TestTheTrailTellsWhatWasPlanned and what was left as it is.
+func TestTheTrailTellsWhatWasPlanned(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	h := db.Tenant(storetest.Acme)
+	id := plan(t, db, "T", mailEffect)
+	mail := claimOne(t, h, store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}, "m")
+	finishOne(t, h, store.EffectResult{Claim: mail, State: store.EffectSent}, 1)
+	again(t, h, id, topology.Workflow)
+	c := claim(t, h, id, topology.Workflow, store.Claimed)
+	var entries []store.Entry
+	for _, p := range []store.PlannedEffect{crmEffect, mailEffect} {
+		entries = append(entries, store.Entry{Action: p.Kind + ".planned", Reason: "the lead score 75 reaches 30", Details: map[string]any{"target": p.Target}})
+	}
+	if _, err := h.Finish(t.Context(), c, store.Outcome{Entries: entries, Effects: []store.PlannedEffect{crmEffect, mailEffect}, Next: topology.Delivery}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range story(t, h, id).Entries {
+		if strings.HasPrefix(e.Action, "crm.") || strings.HasPrefix(e.Action, "email.") {
+			reason, _, _ := strings.Cut(e.Reason, " on ")
+			got = append(got, e.Action+": "+reason)
+		}
+	}
+	want := []string{"crm.planned: the lead score 75 reaches 30", "email.kept: the lead score 75 reaches 30; it was sent"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("trail (-want +got)\n%s", diff)
+	}
+}
+
+// TestReleasedClaim: whoever was lost before an effect was released ends nothing
+// after it.
+func TestReleasedClaim(t *testing.T) {
+	t.Parallel()
+	clk := &clock{}
+	db := storetest.Open(t, store.WithClock(clk.now))
+	h := db.Tenant(storetest.Acme)
+	id := plan(t, db, "L", crmEffect)
+	key := store.EffectKey{RequestID: id, Kind: store.EffectCRM, Target: "hubspot"}
+	lost := claimOne(t, h, key, "")
+	clk.advance(lease + time.Second)
+	second := claimOne(t, h, key, "")
+	finishOne(t, h, store.EffectResult{Claim: second, State: store.EffectParked, SecretVersion: "1", NextAttempt: clk.now()}, 1)
+	if n, err := h.ReleaseEffects(t.Context(), id, "by hand"); n != 1 || err != nil {
+		t.Fatalf("released %d, %v", n, err)
+	}
+	live := claimOne(t, h, key, "")
+	if live.Attempts != lost.Attempts {
+		t.Fatalf("attempt %d, want %d", live.Attempts, lost.Attempts)
+	}
+	finishOne(t, h, store.EffectResult{Claim: lost, State: store.EffectFailed, Cause: "old"}, 0)
+	finishOne(t, h, store.EffectResult{Claim: live, State: store.EffectSent}, 1)
 }

@@ -388,7 +388,7 @@ var services = []service{
 	{topology.AudioProcessor, []string{"Claim", "Fail", "Finish", "KeepDocuments", "MarkEnqueued"}, func(d *driver) {
 		d.works(&store.Recording{RecordingID: store.RecordingID(storetest.Acme, "CAL"), CallID: "CAL"}, topology.AIAnalysis)
 		c := claim(d.T, d.db.Tenant(storetest.Acme), d.request(), topology.AudioProcessing, store.Claimed)
-		d.must(d.db.Tenant(storetest.Acme).KeepDocuments(d.Context(), c.Request.RequestID, topology.AudioProcessing, c.Attempt, []byte(`{}`)))
+		d.must(d.db.Tenant(storetest.Acme).KeepDocuments(d.Context(), c, []byte(`{}`)))
 	}},
 	{topology.DocumentProcessor, []string{"Claim", "Fail", "Finish", "Intake", "KeepDocuments", "MarkEnqueued"}, func(d *driver) {
 		d.works(nil, topology.AIAnalysis)
@@ -397,8 +397,8 @@ var services = []service{
 		form := store.Request{TenantID: storetest.Acme, RequestID: store.RequestID(storetest.Acme, store.SourceForm, "sheet"), Source: store.SourceForm}
 		_, err = d.other.Tenant(storetest.Acme).Accept(d.Context(), form, topology.DocumentProcessing)
 		d.must(err)
-		claim(d.T, d.db.Tenant(storetest.Acme), form.RequestID, topology.DocumentProcessing, store.Claimed)
-		d.must(d.db.Tenant(storetest.Acme).KeepDocuments(d.Context(), form.RequestID, topology.DocumentProcessing, 1, []byte(`{}`)))
+		reading := claim(d.T, d.db.Tenant(storetest.Acme), form.RequestID, topology.DocumentProcessing, store.Claimed)
+		d.must(d.db.Tenant(storetest.Acme).KeepDocuments(d.Context(), reading, []byte(`{}`)))
 		// A telephone number that was on a sheet.
 		h, phone := d.db.Tenant(storetest.Acme), "310 555 0142"
 		c := claim(d.T, h, d.request(), topology.AudioProcessing, store.Claimed)

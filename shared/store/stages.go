@@ -144,16 +144,16 @@ func (t *Tenant) Finish(ctx context.Context, claim *Claim, outcome Outcome) ([]S
 		if err != nil {
 			return err
 		}
-		mutations, err := t.insertEntries(requestID, claim.Stage, claim.configHash(), outcome.Entries)
+		effects, kept, err := t.planEffects(ctx, tx, requestID, outcome.Effects)
+		if err != nil {
+			return err
+		}
+		mutations, err := t.insertEntries(requestID, claim.Stage, claim.configHash(), asPlanned(outcome.Entries, requestID, kept))
 		if err != nil {
 			return err
 		}
 		mutations = append(mutations, requestUpdate, t.endStage(requestID, claim.Stage, StateDone, nil))
 		mutations = append(mutations, t.linkLearned(requestID, outcome.Update)...)
-		effects, err := t.planEffects(ctx, tx, requestID, outcome.Effects)
-		if err != nil {
-			return err
-		}
 		mutations = append(mutations, effects...)
 		if claim.Stage == topology.Workflow {
 			gone, err := t.withdraw(ctx, tx, requestID, outcome.Effects)

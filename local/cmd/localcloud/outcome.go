@@ -287,7 +287,8 @@ func onItsWay(e store.Effect) bool {
 func outcomeOf(s *store.Story, records []daemonapi.Record, mails []daemonapi.Mail) *outcome {
 	o := &outcome{Why: []reason{}, Effects: []effect{}, Records: []daemonapi.Record{}, Mails: []daemonapi.Mail{}}
 	for _, e := range s.Entries {
-		if strings.HasSuffix(e.Action, "."+store.EffectPlanned) || strings.HasSuffix(e.Action, "."+store.EffectSkipped) {
+		_, what, _ := strings.Cut(e.Action, ".")
+		if what == store.EffectPlanned || what == store.EffectSkipped || what == store.ActionKept {
 			o.Why = append(o.Why, reason{e.Action, oneLine(e.Reason)})
 		}
 	}

@@ -169,7 +169,7 @@ func (c *outcomeCloud) decide(t *testing.T, externalID string) string {
 		decision := string(d.Outcome)
 		decided.Decision, decided.DecisionReasons = decision, d.Reasons
 		steps := effects.Plan(claim.Office.Workflow, lead(t, &decided, claim.Office), time.Now(), 15*time.Minute)
-		return store.Outcome{Update: store.RequestUpdate{Decision: &decision, DecisionReasons: d.Reasons}, Entries: effects.Entries(steps), Effects: effects.Planned(steps)}
+		return store.Outcome{Update: store.RequestUpdate{Decision: &decision, DecisionReasons: d.Reasons}, Entries: effects.Entries(steps), Effects: effects.Planned(steps, claim.Request)}
 	})
 	return id
 }
