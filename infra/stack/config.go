@@ -65,11 +65,19 @@ type Config struct {
 	Organization OrganizationConfig `json:"organization"`
 	Rollout      RolloutConfig      `json:"rollout"`
 	DocumentAI   DocumentAIConfig   `json:"documentAi"`
+	TenantSync   TenantSyncConfig   `json:"tenantSync"`
 	Monitoring   MonitoringConfig   `json:"monitoring"`
 
 	Endpoints     Endpoints               `json:"endpoints"`
 	WebhookSecret secret                  `json:"callrailWebhookSecret"`
 	Tenants       map[string]TenantConfig `json:"tenants"`
+}
+
+// TenantSyncConfig is about the job that brings tenants into the database.
+type TenantSyncConfig struct {
+	// Run is any word. Another one has the job run with the next update, also
+	// where nothing else has changed.
+	Run string `json:"run"`
 }
 
 // SpannerConfig says where the database is and how large.

@@ -26,6 +26,8 @@ type settings struct {
 	stack   string
 	values  map[string]string // objects as JSON
 	secrets []string          // keys that hold a secret
+
+	generation float64 // of the objects that the run makes
 }
 
 // settingsOf reads Pulumi.<stack>.yaml over the defaults of Pulumi.yaml, as the
@@ -148,8 +150,9 @@ func keyOf(urn resource.URN) string { return string(urn.Type()) + " " + urn.Name
 // monitor is the engine of a test: it notes what is registered and makes up
 // what the provider computes.
 type monitor struct {
-	mu        sync.Mutex
-	resources []registered
+	mu         sync.Mutex
+	generation float64 // of objects
+	resources  []registered
 }
 
 func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
@@ -173,6 +176,9 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	case "gcp:cloudrunv2/service:Service":
 		id = "projects/" + project + "/locations/" + str("location") + "/services/" + str("name")
 		set("uri", "https://"+str("name")+"-abc123-uc.a.run.app")
+	case "gcp:storage/bucketObject:BucketObject":
+		out["generation"] = resource.NewNumberProperty(m.generation)
+		set("outputName", str("name"))
 	case "gcp:cloudtasks/queue:Queue":
 		id = "projects/" + project + "/locations/" + str("location") + "/queues/" + str("name")
 	case "gcp:secretmanager/secret:Secret":
@@ -260,7 +266,7 @@ type outcome struct {
 // some are given.
 func run(t *testing.T, s *settings, endpoints string, options ...pulumi.RunOption) (outcome, error) {
 	t.Helper()
-	m, images := &monitor{}, &fakeImages{}
+	m, images := &monitor{generation: s.generation}, &fakeImages{}
 	options = append([]pulumi.RunOption{
 		pulumi.WithMocks("ingestion", s.stack, m),
 		func(info *pulumi.RunInfo) { info.Config, info.ConfigSecretKeys = s.values, s.secrets },

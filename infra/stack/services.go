@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/cloudrunv2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"ingestion.internal/ddl"
 	"ingestion.internal/shared/topology"
 )
 
@@ -28,19 +28,17 @@ const startupPeriod = 2
 
 // registerJob makes the job that brings tenants and offices in the database to
 // the manifest, and runs it whenever the manifest, the schema or the job's own
-// program changed: the token names that state, and a new one starts a run. The
-// deployment waits for it to end, and fails with it.
+// program changed: a new token starts a run. The deployment waits for it to end,
+// and fails with it.
+//
+// A token is the end of an execution's name, which must not come twice
+// (https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.jobs,
+// runExecutionToken). So it is not made of the state alone, which a deployment
+// may bring back, but of the generation of the manifest's object as well, which
+// never comes back.
 func (p *program) registerJob() error {
 	w := find(topology.TenantSync)
 	image, err := p.image(w.name)
-	if err != nil {
-		return err
-	}
-	set, err := p.images()
-	if err != nil {
-		return err
-	}
-	manifest, err := p.cfg.manifestJSON()
 	if err != nil {
 		return err
 	}
@@ -56,7 +54,9 @@ func (p *program) registerJob() error {
 		Labels:   p.labels(w.name),
 		// Cloud Run wants the job's name and the token below 63 characters
 		// together.
-		RunExecutionToken: pulumi.String(contentHash(manifest, strings.Join(ddl.Statements(), ";"), set.Digest(w.name))),
+		RunExecutionToken: pulumi.All(p.manifest.OutputName, p.manifest.Generation).ApplyT(func(made []any) string {
+			return contentHash(fmt.Sprint(made...))
+		}).(pulumi.StringOutput),
 		Template: &cloudrunv2.JobTemplateArgs{
 			TaskCount: pulumi.Int(1),
 			Labels:    p.labels(w.name),

@@ -5,6 +5,9 @@ import (
 
 	"github.com/pulumi/pulumi-gcp/sdk/v7/go/gcp/storage"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"ingestion.internal/ddl"
+	"ingestion.internal/shared/topology"
 )
 
 const daySeconds = 24 * 60 * 60
@@ -149,8 +152,9 @@ func (p *program) registerExports() error {
 }
 
 // registerManifest writes the list of tenants for the job tenant-sync. The
-// object is named by its content, so a new list is a new object and the job
-// that a deployment starts never reads another one's.
+// object is named by all that has the job run, so what is new is a new object,
+// the job that a deployment starts never reads another one's, and what was there
+// before is a new object again, see registerJob.
 func (p *program) registerManifest() error {
 	// Everything in it is made from stack config, so nothing needs to be kept,
 	// and it may go with what is in it.
@@ -164,9 +168,14 @@ func (p *program) registerManifest() error {
 	if err != nil {
 		return err
 	}
+	set, err := p.images()
+	if err != nil {
+		return err
+	}
+	run := contentHash(text, strings.Join(ddl.Statements(), ";"), set.Digest(topology.TenantSync), p.cfg.TenantSync.Run)
 	p.manifest, err = storage.NewBucketObject(p.ctx, "tenants", &storage.BucketObjectArgs{
 		Bucket:      bucket.Name,
-		Name:        pulumi.String("tenants/" + contentHash(text) + ".json"),
+		Name:        pulumi.String("tenants/" + run + ".json"),
 		Content:     pulumi.String(text),
 		ContentType: pulumi.String("application/json"),
 	})

@@ -532,6 +532,12 @@ func TestJobRunsWhenItsTokenChanges(t *testing.T) {
 			t.Errorf("token %s: %d executions, want %d", step.token, j.ExecutionCount, step.count)
 		}
 	}
+	if want := "job-2"; j.LatestCreatedExecution.Name != want {
+		t.Errorf("the execution is %s, want %s", j.LatestCreatedExecution.Name, want)
+	}
+	if _, err := s.PatchJob(t.Context(), j.Name, jobSpec("1")); !strings.Contains(fmt.Sprint(err), "'job-1' already exists") {
+		t.Errorf("a token that was there before: %v", err)
+	}
 }
 
 func TestJobFailure(t *testing.T) {

@@ -1,6 +1,7 @@
 package cloudrun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,9 @@ type job struct {
 	deploy  sync.Mutex // one change at a time
 	running sync.WaitGroup
 
-	mu  sync.Mutex
-	api *run.GoogleCloudRunV2Job
+	mu    sync.Mutex
+	api   *run.GoogleCloudRunV2Job
+	names map[string]bool // of executions, by a token
 }
 
 // CreateJob is projects.locations.jobs.create, with the operation's end: if
@@ -58,8 +60,10 @@ func (s *Service) CreateJob(ctx context.Context, parent, id string, spec *run.Go
 }
 
 // PatchJob is projects.locations.jobs.patch with every mutable field in the
-// mask, and the operation's end: a changed runExecutionToken runs the job. If
-// that execution fails the operation does, and the job stays as it was.
+// mask, and the operation's end: a changed runExecutionToken runs the job. It is
+// the end of the execution's name, so one that was used before is refused. If
+// that execution fails the operation does, and the job stays as it was, so that
+// the next patch runs it again; what Cloud Run does then is unconfirmed.
 func (s *Service) PatchJob(ctx context.Context, name string, spec *run.GoogleCloudRunV2Job) (*run.GoogleCloudRunV2Job, error) {
 	if err := violations(ValidateJob(spec)).err(); err != nil {
 		return nil, err
@@ -95,7 +99,7 @@ func (s *Service) RunJob(ctx context.Context, name string) error {
 	j.mu.Lock()
 	api := clone(j.api)
 	j.mu.Unlock()
-	if err := s.execute(ctx, j, api); err != nil {
+	if err := s.execute(ctx, j, api, fmt.Sprintf("%s-%.5s", j.id, uuid.NewString())); err != nil {
 		return err
 	}
 	j.mu.Lock()
@@ -141,9 +145,22 @@ func (s *Service) replaceJob(ctx context.Context, j *job, spec *run.GoogleCloudR
 	next.ExecutionCount, next.LatestCreatedExecution = old.ExecutionCount, old.LatestCreatedExecution
 	if next.RunExecutionToken != "" && next.RunExecutionToken != old.RunExecutionToken ||
 		next.StartExecutionToken != "" && next.StartExecutionToken != old.StartExecutionToken {
-		if err := s.execute(ctx, j, next); err != nil {
+		execution := j.id + "-" + cmp.Or(next.RunExecutionToken, next.StartExecutionToken)
+		j.mu.Lock()
+		known := j.names[execution]
+		j.mu.Unlock()
+		if known {
+			return nil, gapi.Errorf(codes.AlreadyExists, "Resource '%s' already exists.", execution)
+		}
+		if err := s.execute(ctx, j, next, execution); err != nil {
 			return nil, err
 		}
+		j.mu.Lock()
+		if j.names == nil {
+			j.names = map[string]bool{}
+		}
+		j.names[execution] = true
+		j.mu.Unlock()
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -153,10 +170,9 @@ func (s *Service) replaceJob(ctx context.Context, j *job, spec *run.GoogleCloudR
 
 // execute runs all tasks of the job to their end and records the execution in
 // api. It fails if a task fails for good.
-func (s *Service) execute(ctx context.Context, j *job, api *run.GoogleCloudRunV2Job) error {
+func (s *Service) execute(ctx context.Context, j *job, api *run.GoogleCloudRunV2Job, execution string) error {
 	j.running.Add(1)
 	defer j.running.Done()
-	execution := fmt.Sprintf("%s-%.5s", j.id, uuid.NewString())
 	tasks := int(or(api.Template.TaskCount, 1))
 	created := now()
 	var group errgroup.Group
