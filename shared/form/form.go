@@ -41,6 +41,9 @@ const (
 	maxFields  = 200
 	maxDepth   = 32
 	maxFiles   = 5
+	// maxKnownName is the longest name that is looked at, in bytes. Aliases have
+	// 64 characters.
+	maxKnownName = 256
 )
 
 // Fields by which a form speaks to the platform and not to the tenant.
@@ -335,6 +338,9 @@ type reader struct {
 func newReader(fields map[string]any) *reader {
 	r := &reader{fields: fields, names: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if len(name) > maxKnownName {
+			continue // or an answer would repeat it
+		}
 		if normal := normalName(name); r.names[normal] == "" {
 			r.names[normal] = name
 		}

@@ -133,6 +133,24 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// A name that is padded without end is none that is known, and no answer repeats
+// it.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	padded := strings.Repeat(" ", 1<<20) + "name"
+	raw, err := Read(jsonType, []byte(`{"tenant_id":"acme","message":"x","`+padded+`":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := raw.Interpret(intake.Config{})
+	if err != nil {
+		t.Fatalf("%d bytes: %.100s", len(err.Error()), err.Error())
+	}
+	if _, ok := f.Fields[padded]; !ok {
+		t.Error("the field is not kept")
+	}
+}
+
 func TestPayload(t *testing.T) {
 	t.Parallel()
 	raw, err := Read(jsonType, []byte(`{"tenant_id":"acme","message":"x","website":"y","_intake":{"signals":["forged"]},"_redirect":"","n":12345678901234567890}`))

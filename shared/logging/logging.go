@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -35,12 +36,24 @@ func New(w io.Writer, opts Options) *slog.Logger {
 	})
 }
 
-// cloudForm renames slog's own fields to Cloud Logging's, and writes durations
-// in seconds.
+// maxField is how much of one field is written, in bytes. Paths, agents and what
+// is wrong with a request are strangers' words, and a line above 256 KiB is
+// refused (https://docs.cloud.google.com/logging/quotas, 2026-11-26).
+const maxField = 16 << 10
+
+// cloudForm renames slog's own fields to Cloud Logging's, writes durations in
+// seconds, and cuts what is too long.
 func cloudForm(groups []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
+	switch a.Value.Kind() {
+	case slog.KindDuration:
 		// As in httpRequest.latency; slog would write nanoseconds.
 		return slog.String(a.Key, fmt.Sprintf("%.6fs", a.Value.Duration().Seconds()))
+	case slog.KindString:
+		a.Value = slog.StringValue(cut(a.Value.String()))
+	case slog.KindAny:
+		if err, ok := a.Value.Any().(error); ok {
+			a.Value = slog.StringValue(cut(err.Error()))
+		}
 	}
 	if len(groups) > 0 {
 		return a
@@ -55,6 +68,13 @@ func cloudForm(groups []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(a.Value.Time().UTC().Format(time.RFC3339Nano))
 	}
 	return a
+}
+
+func cut(s string) string {
+	if len(s) <= maxField {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxField], "") + "..."
 }
 
 func severity(l slog.Level) string {

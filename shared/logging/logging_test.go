@@ -3,7 +3,9 @@ package logging
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +36,20 @@ func TestLine(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("line (-want +got)\n%s", diff)
+	}
+}
+
+// What strangers send may stand in a line, and each field of it is bounded: they
+// do not fill the log, and no line is lost for its length.
+func TestLongFields(t *testing.T) {
+	var out bytes.Buffer
+	long := strings.Repeat("é", 1<<20)
+	New(&out, Options{Service: "svc"}).Info(long, "error", errors.New(long), "text", long, slog.Group("in", "text", long))
+	if !json.Valid(out.Bytes()) || out.Len() > 5*maxField {
+		t.Errorf("a line of %d bytes", out.Len())
+	}
+	if n := strings.Count(out.String(), "..."); n != 4 || strings.ContainsRune(out.String(), '\uFFFD') {
+		t.Errorf("%d fields are cut, want 4, between characters", n)
 	}
 }
 
