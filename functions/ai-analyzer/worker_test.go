@@ -338,7 +338,7 @@ func TestStage(t *testing.T) {
 		Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: workflow.Default()}}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := acme.Accept(t.Context(), store.Request{TenantID: "acme", RequestID: requestID, Source: store.SourceForm, CommunicationMode: store.ModeForm,
+	if _, err := storetest.Accept(t.Context(), acme, store.Request{TenantID: "acme", RequestID: requestID, Source: store.SourceForm, CommunicationMode: store.ModeForm,
 		CustomerEmail: "known@example.com", Payload: []byte(`{"message":"A kitchen remodel, please"}`)}, topology.AIAnalysis); err != nil {
 		t.Fatal(err)
 	}
@@ -469,7 +469,7 @@ func TestHistoryIsShown(t *testing.T) {
 			TenantID: tenantID, RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm, CustomerPhone: phone,
 			Payload: []byte(`{"message":"A kitchen","other_requests_of_this_person":"a decision of qualified"}`),
 		}
-		if _, err := db.Tenant(tenantID).Accept(t.Context(), r, topology.AIAnalysis); err != nil {
+		if _, err := storetest.Accept(t.Context(), db.Tenant(tenantID), r, topology.AIAnalysis); err != nil {
 			t.Fatal(err)
 		}
 		stored, err := db.Tenant(tenantID).Request(t.Context(), id)

@@ -390,7 +390,7 @@ func TestCalendarAndCallAreLinked(t *testing.T) {
 		RequestID: store.RequestID(storetest.Acme, store.SourceCallRail, "CAL1"), Source: store.SourceCallRail,
 		CommunicationMode: store.ModePhoneCall, CallID: "CAL1", CustomerPhone: "+13105550142",
 	}
-	if _, err := w.db.Tenant(storetest.Acme).Accept(t.Context(), call, topology.AudioProcessing); err != nil {
+	if _, err := storetest.Accept(t.Context(), w.db.Tenant(storetest.Acme), call, topology.AudioProcessing); err != nil {
 		t.Fatal(err)
 	}
 	w.put("e1", 3, robin)

@@ -245,7 +245,7 @@ func (w *world) decided(key string) string {
 	w.t.Helper()
 	id := store.RequestID(storetest.Acme, store.SourceForm, key)
 	score, spam := int64(82), 3.0
-	if _, err := w.acme.Accept(w.t.Context(), store.Request{RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm, OfficeID: "north",
+	if _, err := storetest.Accept(w.t.Context(), w.acme, store.Request{RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm, OfficeID: "north",
 		CustomerName: "Mary " + key, CustomerEmail: key + "@example.com", Payload: []byte(`{}`)}, topology.Workflow); err != nil {
 		w.t.Fatal(err)
 	}

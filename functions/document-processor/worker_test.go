@@ -126,7 +126,7 @@ func (w *world) form(id string, gone bool, change func(*store.Request)) {
 	if change != nil {
 		change(&r)
 	}
-	if _, err := w.db.Tenant(storetest.Acme).Accept(w.t.Context(), r, topology.DocumentProcessing); err != nil {
+	if _, err := storetest.Accept(w.t.Context(), w.db.Tenant(storetest.Acme), r, topology.DocumentProcessing); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -26,7 +26,7 @@ func TestLog(t *testing.T) {
 	var minutes atomic.Int64
 	db := storetest.Open(t, store.WithClock(func() time.Time { return time.Now().Add(time.Duration(minutes.Load()) * time.Minute) }))
 	id := store.RequestID(storetest.Acme, store.SourceCallRail, "C1")
-	if _, err := db.Tenant(storetest.Acme).Accept(t.Context(), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: "C1"}, topology.AIAnalysis); err != nil {
+	if _, err := storetest.Accept(t.Context(), db.Tenant(storetest.Acme), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: "C1"}, topology.AIAnalysis); err != nil {
 		t.Fatal(err)
 	}
 	client, err := gcp.CloudTasks(t.Context(), google.URL)

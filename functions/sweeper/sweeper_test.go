@@ -35,7 +35,7 @@ func TestSweep(t *testing.T) {
 	}))
 	for call, stage := range map[string]topology.Stage{"C1": topology.AudioProcessing, "C2": topology.AIAnalysis} {
 		id := store.RequestID(storetest.Acme, store.SourceCallRail, call)
-		if _, err := db.Tenant(storetest.Acme).Accept(t.Context(), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: call}, stage); err != nil {
+		if _, err := storetest.Accept(t.Context(), db.Tenant(storetest.Acme), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: call}, stage); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -85,7 +85,7 @@ func TestTenantSync(t *testing.T) {
 	wantLog(logs, err, `"changes":0`)
 
 	request := store.Request{RequestID: store.RequestID("bolt", store.SourceForm, "1"), Source: store.SourceForm}
-	if _, err := db.Tenant("bolt").Accept(t.Context(), request, topology.AIAnalysis); err != nil {
+	if _, err := storetest.Accept(t.Context(), db.Tenant("bolt"), request, topology.AIAnalysis); err != nil {
 		t.Fatal(err)
 	}
 	without := tenant.Manifest{Protect: true, Tenants: manifest.Tenants[:1]}

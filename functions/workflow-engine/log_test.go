@@ -48,7 +48,7 @@ func TestLog(t *testing.T) {
 	}
 	for _, key := range []string{"completes", "dies"} {
 		id := store.RequestID(storetest.Acme, store.SourceForm, key)
-		if _, err := db.Tenant(storetest.Acme).Accept(t.Context(), store.Request{RequestID: id, Source: store.SourceForm,
+		if _, err := storetest.Accept(t.Context(), db.Tenant(storetest.Acme), store.Request{RequestID: id, Source: store.SourceForm,
 			CommunicationMode: store.ModeForm, Payload: []byte(`{}`)}, topology.Workflow); err != nil {
 			t.Fatal(err)
 		}

@@ -144,7 +144,7 @@ func TestStage(t *testing.T) {
 				Offices: []tenant.Office{{ID: "main", Name: "Main", Workflow: cfg}}}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := acme.Accept(t.Context(), store.Request{TenantID: "acme", RequestID: requestID, OfficeID: "main", Source: store.SourceForm,
+			if _, err := storetest.Accept(t.Context(), acme, store.Request{TenantID: "acme", RequestID: requestID, OfficeID: "main", Source: store.SourceForm,
 				CommunicationMode: store.ModeForm, PostalCode: tc.zip, Payload: []byte(`{}`)}, topology.Workflow); err != nil {
 				t.Fatal(err)
 			}

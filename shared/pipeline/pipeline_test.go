@@ -71,7 +71,7 @@ func newFixtureWith(t *testing.T, now func() time.Time, targets pipeline.Targets
 func (f *fixture) request(callID string) pipeline.Task {
 	f.t.Helper()
 	id := store.RequestID(storetest.Acme, store.SourceCallRail, callID)
-	_, err := f.db.Tenant(storetest.Acme).Accept(f.t.Context(), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: callID}, topology.AudioProcessing)
+	_, err := storetest.Accept(f.t.Context(), f.db.Tenant(storetest.Acme), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: callID}, topology.AudioProcessing)
 	if err != nil {
 		f.t.Fatal(err)
 	}

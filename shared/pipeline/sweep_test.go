@@ -225,7 +225,7 @@ func TestSweepOfOtherTenants(t *testing.T) {
 	s := newSweepFixture(t, 100)
 	ctx := context.Background()
 	id := store.RequestID(storetest.Bolt, store.SourceCallRail, "B1")
-	if _, err := s.db.Tenant(storetest.Bolt).Accept(ctx, store.Request{RequestID: id, Source: store.SourceCallRail, CallID: "B1"}, topology.AudioProcessing); err != nil {
+	if _, err := storetest.Accept(ctx, s.db.Tenant(storetest.Bolt), store.Request{RequestID: id, Source: store.SourceCallRail, CallID: "B1"}, topology.AudioProcessing); err != nil {
 		t.Fatal(err)
 	}
 	s.request("A1")

@@ -53,7 +53,7 @@ func TestAuditTrail(t *testing.T) {
 
 	grows("accept", store.Entry{Action: store.ActionAccepted, Reason: "an event of callrail_webhook was accepted",
 		Details: map[string]any{"communication_mode": "phone_call", "call_id": "A1", "office_id": "", "next": "audio-processing"}})
-	if _, err := h.Accept(t.Context(), call(storetest.Acme, "A1"), topology.AudioProcessing); err != nil {
+	if _, err := storetest.Accept(t.Context(), h, call(storetest.Acme, "A1"), topology.AudioProcessing); err != nil {
 		t.Fatal(err)
 	}
 	grows("a second delivery")

@@ -15,7 +15,7 @@ func TestKeepDocuments(t *testing.T) {
 	t.Parallel()
 	h := storetest.Open(t).Tenant(storetest.Acme)
 	id := store.RequestID(storetest.Acme, store.SourceForm, "sheet")
-	if _, err := h.Accept(t.Context(), store.Request{TenantID: storetest.Acme, RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm}, topology.DocumentProcessing); err != nil {
+	if _, err := storetest.Accept(t.Context(), h, store.Request{TenantID: storetest.Acme, RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm}, topology.DocumentProcessing); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.KeepDocuments(t.Context(), &store.Claim{Stage: topology.DocumentProcessing, Request: &store.Request{RequestID: id}}, []byte(`{}`)); !errors.Is(err, store.ErrLostClaim) {

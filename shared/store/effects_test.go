@@ -22,7 +22,7 @@ var (
 // plan makes a request whose decision calls for effects.
 func plan(t *testing.T, db *store.DB, callID string, planned ...store.PlannedEffect) string {
 	t.Helper()
-	acc, err := db.Tenant(storetest.Acme).Accept(t.Context(), call(storetest.Acme, callID), topology.Workflow)
+	acc, err := storetest.Accept(t.Context(), db.Tenant(storetest.Acme), call(storetest.Acme, callID), topology.Workflow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestDueEffectsInTurn(t *testing.T) {
 	}
 	clk.advance(time.Second)
 	bolt := db.Tenant(storetest.Bolt)
-	acc, err := bolt.Accept(t.Context(), call(storetest.Bolt, "ONE"), topology.Workflow)
+	acc, err := storetest.Accept(t.Context(), bolt, call(storetest.Bolt, "ONE"), topology.Workflow)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func enquiry(t *testing.T, db *store.DB, tenantID, name, phone, email string) *s
 	t.Helper()
 	h := db.Tenant(tenantID)
 	id := store.RequestID(tenantID, store.SourceForm, name)
-	if _, err := h.Accept(t.Context(), store.Request{
+	if _, err := storetest.Accept(t.Context(), h, store.Request{
 		TenantID: tenantID, RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm,
 		CustomerName: name, CustomerPhone: phone, CustomerEmail: email, Payload: []byte(`{}`),
 	}, topology.AIAnalysis); err != nil {

@@ -284,9 +284,9 @@ func (d *driver) accepts(find func()) {
 	find()
 	req := call(storetest.Acme, "NEW")
 	req.CustomerPhone = "310 555 0142"
-	_, err := d.db.Tenant(storetest.Acme).Accept(d.Context(), req, topology.AudioProcessing)
+	_, err := storetest.Accept(d.Context(), d.db.Tenant(storetest.Acme), req, topology.AudioProcessing)
 	d.must(err)
-	_, err = d.db.Tenant(storetest.Acme).Accept(d.Context(), req, topology.AudioProcessing)
+	_, err = storetest.Accept(d.Context(), d.db.Tenant(storetest.Acme), req, topology.AudioProcessing)
 	d.must(err)
 	// Another event of the same request changes it and begins it anew.
 	_, err = d.db.Tenant(storetest.Acme).Record(d.Context(), req.RequestID, store.Event{ID: "another", Source: req.Source},
@@ -395,7 +395,7 @@ var services = []service{
 		_, err := d.db.Directory().Intake(d.Context(), storetest.Acme)
 		d.must(err)
 		form := store.Request{TenantID: storetest.Acme, RequestID: store.RequestID(storetest.Acme, store.SourceForm, "sheet"), Source: store.SourceForm}
-		_, err = d.other.Tenant(storetest.Acme).Accept(d.Context(), form, topology.DocumentProcessing)
+		_, err = storetest.Accept(d.Context(), d.other.Tenant(storetest.Acme), form, topology.DocumentProcessing)
 		d.must(err)
 		reading := claim(d.T, d.db.Tenant(storetest.Acme), form.RequestID, topology.DocumentProcessing, store.Claimed)
 		d.must(d.db.Tenant(storetest.Acme).KeepDocuments(d.Context(), reading, []byte(`{}`)))

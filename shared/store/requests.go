@@ -44,19 +44,13 @@ type Acceptance struct {
 }
 
 // Whole is the event that makes a request whole, which has the request's id, and
-// the fold that makes the request of it, with its first stage.
+// the fold that makes the request of it, with its first stage: for
+// [Tenant.Record].
 func Whole(req Request, first topology.Stage) (Event, Fold) {
 	event := Event{ID: req.RequestID, Source: req.Source, CallID: req.CallID, Payload: req.Payload}
 	return event, func(*Request, []Event) (Revision, error) {
 		return Revision{Request: req, Begin: first}, nil
 	}
-}
-
-// Accept records a request that is [Whole]. See [Tenant.Record] for what is a
-// duplicate and for the errors.
-func (t *Tenant) Accept(ctx context.Context, req Request, first topology.Stage) (Acceptance, error) {
-	event, fold := Whole(req, first)
-	return t.Record(ctx, req.RequestID, event, fold)
 }
 
 func (t *Tenant) mustBeActive(ctx context.Context, tx *spanner.ReadWriteTransaction) error {

@@ -53,7 +53,7 @@ func call(tenantID, callID string) store.Request {
 // accept makes a request whose audio stage is pending and returns its id.
 func accept(t *testing.T, db *store.DB, tenantID, callID string) string {
 	t.Helper()
-	acc, err := db.Tenant(tenantID).Accept(t.Context(), call(tenantID, callID), topology.AudioProcessing)
+	acc, err := storetest.Accept(t.Context(), db.Tenant(tenantID), call(tenantID, callID), topology.AudioProcessing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestAcceptAndDuplicate(t *testing.T) {
 	// A number that JSON columns refuse, text that looks hostile, and NUL.
 	req.Payload = json.RawMessage(`{"n":1.2345678901234567890123,"big":123456789012345678901234567890,"s":"\u0000'; DROP","i":766970532}`)
 
-	got, err := h.Accept(t.Context(), req, topology.AudioProcessing)
+	got, err := storetest.Accept(t.Context(), h, req, topology.AudioProcessing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestAcceptAndDuplicate(t *testing.T) {
 
 	hostile := call(storetest.Acme, "CAL2")
 	hostile.CustomerName, hostile.CustomerPhone = "Kim\r\nBcc: x@example.com\x00\u202e\tLee ", "310\n555"
-	acc, err := h.Accept(t.Context(), hostile, topology.AudioProcessing)
+	acc, err := storetest.Accept(t.Context(), h, hostile, topology.AudioProcessing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestAcceptAndDuplicate(t *testing.T) {
 	}
 
 	req.CustomerName = "Another"
-	got, err = h.Accept(t.Context(), req, topology.AudioProcessing)
+	got, err = storetest.Accept(t.Context(), h, req, topology.AudioProcessing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestAcceptAndDuplicate(t *testing.T) {
 	if err := h.MarkEnqueued(t.Context(), req.RequestID, store.Step{Stage: topology.AudioProcessing}); err != nil {
 		t.Fatal(err)
 	}
-	got, err = h.Accept(t.Context(), req, topology.AudioProcessing)
+	got, err = storetest.Accept(t.Context(), h, req, topology.AudioProcessing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestConcurrentDuplicatesMakeOneRequest(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			acc, err := db.Tenant(storetest.Acme).Accept(t.Context(), call(storetest.Acme, "CAL1"), topology.AudioProcessing)
+			acc, err := storetest.Accept(t.Context(), db.Tenant(storetest.Acme), call(storetest.Acme, "CAL1"), topology.AudioProcessing)
 			if err != nil {
 				t.Error(err)
 			}
@@ -365,7 +365,7 @@ func TestFailures(t *testing.T) {
 	t.Run("office_gone", func(t *testing.T) {
 		req := call(storetest.Acme, "F7")
 		req.OfficeID = "removed"
-		if _, err := h.Accept(t.Context(), req, topology.AudioProcessing); err != nil {
+		if _, err := storetest.Accept(t.Context(), h, req, topology.AudioProcessing); err != nil {
 			t.Fatal(err)
 		}
 		claim(t, h, req.RequestID, topology.AudioProcessing, store.Dead)
@@ -453,7 +453,7 @@ func TestIsolation(t *testing.T) {
 		"Accept_of_another_tenant": func(ctx context.Context) error {
 			req := call(storetest.Acme, "CAL1")
 			req.TenantID = storetest.Acme
-			_, err := attacker.Accept(ctx, req, topology.Workflow)
+			_, err := storetest.Accept(ctx, attacker, req, topology.Workflow)
 			if err != nil && strings.Contains(err.Error(), "does not belong") {
 				return store.ErrNotFound
 			}
@@ -476,7 +476,7 @@ func TestIsolation(t *testing.T) {
 	}
 	t.Run("Accept_of_the_same_id", func(t *testing.T) {
 		req := call(storetest.Acme, "CAL1")
-		acc, err := attacker.Accept(t.Context(), req, topology.AudioProcessing)
+		acc, err := storetest.Accept(t.Context(), attacker, req, topology.AudioProcessing)
 		if err != nil || acc.Duplicate {
 			t.Errorf("%+v, %v: another tenant's request is no duplicate of ours", acc, err)
 		}
@@ -500,7 +500,7 @@ func TestIsolation(t *testing.T) {
 func TestUnknownTenantCannotWrite(t *testing.T) {
 	t.Parallel()
 	db := storetest.Open(t)
-	if _, err := db.Tenant("nobody").Accept(t.Context(), call("nobody", "CAL1"), topology.AudioProcessing); !errors.Is(err, store.ErrNotFound) {
+	if _, err := storetest.Accept(t.Context(), db.Tenant("nobody"), call("nobody", "CAL1"), topology.AudioProcessing); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("accept: %v, want ErrNotFound", err)
 	}
 	if err := db.Tenant("nobody").Deactivate(t.Context()); !errors.Is(err, store.ErrNotFound) {

@@ -140,7 +140,7 @@ func (c *outcomeCloud) decide(t *testing.T, externalID string) string {
 	handle := c.db.Tenant(outcomeTenant)
 	score, spam := int64(82), 3.0
 	id := store.RequestID(outcomeTenant, store.SourceForm, externalID)
-	if _, err := handle.Accept(t.Context(), store.Request{RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm, OfficeID: "main",
+	if _, err := storetest.Accept(t.Context(), handle, store.Request{RequestID: id, Source: store.SourceForm, CommunicationMode: store.ModeForm, OfficeID: "main",
 		CustomerName: "Mary Lee", CustomerEmail: "mary@example.com", CustomerPhone: "+13105550123", PostalCode: "90210",
 		LeadScore: &score, SpamLikelihood: &spam}, topology.AIAnalysis); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"ingestion.internal/shared/spannertest"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/tenant"
+	"ingestion.internal/shared/topology"
 	"ingestion.internal/shared/workflow"
 )
 
@@ -95,4 +97,11 @@ func Manifest() tenant.Manifest {
 			},
 		}},
 	}}
+}
+
+// Accept records a request that one event makes whole, as the handler of forms
+// does. See [store.Tenant.Record] for the errors.
+func Accept(ctx context.Context, t *store.Tenant, request store.Request, first topology.Stage) (store.Acceptance, error) {
+	event, fold := store.Whole(request, first)
+	return t.Record(ctx, request.RequestID, event, fold)
 }
