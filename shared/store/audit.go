@@ -31,16 +31,16 @@ const (
 // store fills in when and by whom, and the stage and its workflow's hash where
 // the entry is part of a stage's outcome.
 type Entry struct {
-	Action        string         // what, as in crm.sent
-	Reason        string         // why, a sentence for an operator; no secrets
-	Stage         topology.Stage // "" before the first
-	ConfigHash    string         // of the workflow_config it was done by, see ConfigHash
-	PromptVersion string
-	Model         string
-	Details       map[string]any // what else there is to know; JSON values, no secrets
+	Action        string         `json:"action"`              // what, as in crm.sent
+	Reason        string         `json:"reason,omitzero"`     // why, a sentence for an operator; no secrets
+	Stage         topology.Stage `json:"stage"`               // "" before the first
+	ConfigHash    string         `json:"configHash,omitzero"` // of the workflow_config it was done by, see ConfigHash
+	PromptVersion string         `json:"promptVersion,omitzero"`
+	Model         string         `json:"model,omitzero"`
+	Details       map[string]any `json:"details,omitempty"` // what else there is to know; JSON values, no secrets
 
-	At    time.Time // when it was committed; the store's to set
-	Actor string    // the revision of the service; the store's to set
+	At    time.Time `json:"at,omitzero"`    // when it was committed; the store's to set
+	Actor string    `json:"actor,omitzero"` // the revision of the service; the store's to set
 }
 
 // Widths of columns of request_audit, in characters.
@@ -103,13 +103,13 @@ func ConfigHash(cfg workflow.Config) string {
 
 // Story is all there is to know about a request at one moment.
 type Story struct {
-	Request    *Request
-	Office     *Office // the request's, or the tenant's first; nil where there is none
-	Stages     []StageStatus
-	Recordings []Recording
-	Effects    []Effect // in the order in which they are carried out
-	Entries    []Entry  // the audit trail, the oldest first
-	Links      []Link   // other requests of the same person, the latest first
+	Request    *Request      `json:"request"`
+	Office     *Office       `json:"office,omitzero"` // the request's, or the tenant's first; nil where there is none
+	Stages     []StageStatus `json:"stages"`
+	Recordings []Recording   `json:"recordings"`
+	Effects    []Effect      `json:"effects"` // in the order in which they are carried out
+	Entries    []Entry       `json:"entries"` // the audit trail, the oldest first
+	Links      []Link        `json:"links"`   // other requests of the same person, the latest first
 }
 
 // Story reads everything about a request in one consistent read, or

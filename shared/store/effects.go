@@ -47,25 +47,25 @@ const (
 
 // EffectKey names one effect of one request of a tenant.
 type EffectKey struct {
-	RequestID string
-	Kind      string // EffectCRM or EffectEmail
-	Target    string // the provider, or the recipient
+	RequestID string `json:"requestId"`
+	Kind      string `json:"kind"`   // EffectCRM or EffectEmail
+	Target    string `json:"target"` // the provider, or the recipient
 }
 
 // Effect is one row of request_effects.
 type Effect struct {
 	EffectKey
-	State         string
-	Mode          string
-	Attempts      int
-	NextAttempt   time.Time // zero once it is over
-	MessageID     string    // of the mail that it is sent in
-	ExternalID    string    // the provider's id of what it made
-	Cause         string
-	SecretVersion string // that the provider refused, while it is parked
-	PlannedAt     time.Time
-	SendingAt     time.Time // when it was first being sent with this message id
-	FinishedAt    time.Time
+	State         string    `json:"state"`
+	Mode          string    `json:"mode,omitzero"`
+	Attempts      int       `json:"attempts"`
+	NextAttempt   time.Time `json:"nextAttempt,omitzero"` // zero once it is over
+	MessageID     string    `json:"messageId,omitzero"`   // of the mail that it is sent in
+	ExternalID    string    `json:"externalId,omitzero"`  // the provider's id of what it made
+	Cause         string    `json:"cause,omitzero"`
+	SecretVersion string    `json:"secretVersion,omitzero"` // that the provider refused, while it is parked
+	PlannedAt     time.Time `json:"plannedAt,omitzero"`
+	SendingAt     time.Time `json:"sendingAt,omitzero"` // when it was first being sent with this message id
+	FinishedAt    time.Time `json:"finishedAt,omitzero"`
 }
 
 // Open says whether something is left to do.

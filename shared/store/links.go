@@ -18,13 +18,13 @@ const maxLinks = 50
 // Link is another request of the same person: what there is to say of it
 // without its customer's words.
 type Link struct {
-	RequestID         string
-	CommunicationMode string
-	Status            Status
-	Decision          string
-	Intent            string // by the analysis
-	ReceivedAt        time.Time
-	By                []string // the contacts that both have
+	RequestID         string    `json:"requestId"`
+	CommunicationMode string    `json:"communicationMode,omitzero"`
+	Status            Status    `json:"status"`
+	Decision          string    `json:"decision,omitzero"`
+	Intent            string    `json:"intent,omitzero"` // by the analysis
+	ReceivedAt        time.Time `json:"receivedAt,omitzero"`
+	By                []string  `json:"by,omitempty"` // the contacts that both have
 }
 
 // Contacts are a telephone number and an e-mail address in the form by which a

@@ -349,14 +349,14 @@ func (t *Tenant) updateEvents(ctx context.Context, tx *spanner.ReadWriteTransact
 
 // StageStatus is the visible state of one stage of a request.
 type StageStatus struct {
-	Stage      topology.Stage
-	State      string // pending, running, done, failed, dead_letter or superseded
-	Round      int    // 0 the first time, see [Step]
-	Attempts   int
-	Cause      string // of the last attempt that failed
-	Enqueued   bool
-	StartedAt  time.Time // of the last attempt; zero before the first
-	FinishedAt time.Time // zero until it is over
+	Stage      topology.Stage `json:"stage"`
+	State      string         `json:"state"`          // pending, running, done, failed, dead_letter or superseded
+	Round      int            `json:"round,omitzero"` // 0 the first time, see [Step]
+	Attempts   int            `json:"attempts"`
+	Cause      string         `json:"cause,omitzero"` // of the last attempt that failed
+	Enqueued   bool           `json:"enqueued,omitzero"`
+	StartedAt  time.Time      `json:"startedAt,omitzero"`  // of the last attempt; zero before the first
+	FinishedAt time.Time      `json:"finishedAt,omitzero"` // zero until it is over
 }
 
 // Stages returns the stages that the request has reached, in the pipeline's

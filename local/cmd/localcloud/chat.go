@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -146,8 +147,11 @@ func (a *app) openChat(ctx context.Context, url string) (*conversation, error) {
 		return c, err
 	}
 	text, err := os.ReadFile(a.chatFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, coded(cli.ExitUsage, errors.New("there is no conversation to go on with (begin one with: go run ./local chat)"))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("there is no conversation to go on with: %w", err)
+		return nil, err
 	}
 	c := &conversation{}
 	if err := json.Unmarshal(text, c); err != nil {

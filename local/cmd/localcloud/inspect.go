@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/internal/daemonapi"
 )
 
@@ -127,6 +129,15 @@ func (a *app) logs(ctx context.Context) error {
 	if ctx.Err() != nil && q.Follow {
 		return nil
 	}
+	return misused(err)
+}
+
+// misused is for a command whose arguments the local cloud refuses: they are
+// wrong, and its words say how.
+func misused(err error) error {
+	if refused, ok := errors.AsType[*daemonapi.Refusal](err); ok {
+		return coded(cli.ExitUsage, refused)
+	}
 	return err
 }
 
@@ -196,13 +207,13 @@ func (a *app) fault(ctx context.Context) error {
 	target, mode := a.opts.Args[0], a.opts.Args[1]
 	if mode == "clear" {
 		if err := client.ClearFault(ctx, target); err != nil {
-			return err
+			return misused(err)
 		}
 		a.board.Println(target + " behaves again")
 		return nil
 	}
 	if err := client.SetFault(ctx, daemonapi.Fault{Target: target, Mode: mode, Count: a.opts.Count}); err != nil {
-		return err
+		return misused(err)
 	}
 	a.board.Println(target + " is set to " + mode)
 	return nil

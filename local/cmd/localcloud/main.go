@@ -109,10 +109,13 @@ type codeError struct {
 func (e *codeError) Error() string { return e.err.Error() }
 func (e *codeError) Unwrap() error { return e.err }
 
-// coded gives err an exit code, nil for nil.
+// coded gives err an exit code, nil for nil. One that it has already stays.
 func coded(code int, err error) error {
 	if err == nil {
 		return nil
+	}
+	if _, has := errors.AsType[*codeError](err); has {
+		return err
 	}
 	return &codeError{code, err}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ func (a *app) up(ctx context.Context) error {
 		return errors.Join(ctx.Err(), stopErr)
 	}
 	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w\n\nThe local cloud goes on running as it is: go run ./local status, go run ./local logs. Mend it and run up again; only what changed is done", err)
+		err = fmt.Errorf("%w\n\nThe local cloud goes on running as it is: go run ./local status, go run ./local logs. Mend it and run up again; only what changed is done. What cannot be mended is forgotten by: go run ./local down", err)
 	}
 	timing["total"] = round(time.Since(started))
 	if result == nil {
@@ -98,7 +99,7 @@ func (a *app) exclusive(ctx context.Context, purpose string) (*lock.Lock, error)
 		return nil, err
 	}
 	return lock.Wait(ctx, a.repo.Lock(), "go run ./local "+purpose, func(h *lock.HeldError) {
-		a.board.Println("waiting for " + h.Holder + ", which is changing the local cloud (Ctrl-C gives up)")
+		a.board.Println("waiting for " + cmp.Or(h.Holder, "another command") + ", which is changing the local cloud (Ctrl-C gives up)")
 	})
 }
 

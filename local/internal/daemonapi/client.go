@@ -167,13 +167,21 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	err = errors.New(strings.TrimSpace(string(text)))
-	if resp.StatusCode == http.StatusNotFound {
-		err = &notFound{err}
+	if resp.StatusCode < 500 {
+		err = &Refusal{err, resp.StatusCode}
 	}
 	return nil, fmt.Errorf("%s %s of the local cloud: %w", method, path, err)
 }
 
-// notFound keeps the daemon's words and is ErrNotFound.
-type notFound struct{ error }
+// Refusal is the daemon's answer, in its words, to what it cannot do as asked. It
+// is ErrNotFound where there is no such thing.
+type Refusal struct {
+	error
 
-func (*notFound) Is(target error) bool { return target == ErrNotFound }
+	status int
+}
+
+// Is tells whether the refusal is ErrNotFound.
+func (r *Refusal) Is(target error) bool {
+	return target == ErrNotFound && r.status == http.StatusNotFound
+}
