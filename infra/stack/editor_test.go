@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
 )
@@ -96,5 +98,29 @@ func TestEditorsKnowTheStackFiles(t *testing.T) {
 	boost["offices"].(map[string]any)["main"].(map[string]any)["workflow"] = map[string]any{"crm_integration": map[string]any{"enabled": true}}
 	if err := schema.Validate(document); err != nil {
 		t.Errorf("an office that its tenant completes: %v", err)
+	}
+}
+
+// TestStackFilesAreAsPulumiWritesThem: "pulumi config set" writes the whole file
+// anew, and whoever adds a customer should see that customer alone in the change.
+func TestStackFilesAreAsPulumiWritesThem(t *testing.T) {
+	for _, name := range []string{"Pulumi.local.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var document yaml.Node
+		if err := yaml.Unmarshal(text, &document); err != nil {
+			t.Fatal(err)
+		}
+		var written bytes.Buffer
+		encoder := yaml.NewEncoder(&written)
+		encoder.SetIndent(2)
+		if err := encoder.Encode(&document); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(text), written.String()); diff != "" {
+			t.Errorf("%s (-is +as Pulumi writes it)\n%s", name, diff)
+		}
 	}
 }
