@@ -133,7 +133,10 @@ func TestMistakes(t *testing.T) {
 		}), []string{"ingestion:tenants.boost-marketing.calendars[0].id: must be a calendar's id", `ingestion:tenants.boost-marketing.calendars[1].officeId: the tenant has no office "nowhere"`}},
 		{"calendars that cannot be reached", func(_ *testing.T, s *settings) {
 			s.set("ingestion:network", map[string]any{"range": "10.8.0.0/16", "googleApis": "restricted"})
-		}, []string{"ingestion:tenants.boost-marketing.calendars: cannot be read with network.googleApis: restricted"}},
+		}, []string{
+			"ingestion:tenants.boost-marketing.calendars: cannot be read with network.googleApis: restricted",
+			"ingestion:tenants.load.calendars: cannot be read with network.googleApis: restricted",
+		}},
 		{"state", tenant(func(b map[string]any) { b["state"] = "gone" }), []string{"ingestion:tenants.boost-marketing.state: must be"}},
 		{"no API key", tenant(func(b map[string]any) { delete(b["secrets"].(map[string]any), "callrailApiKey") }),
 			[]string{"ingestion:tenants.boost-marketing.secrets.callrailApiKey: must be set"}},

@@ -89,6 +89,7 @@ func TestPlatform(t *testing.T) {
 		{"a customer's browser on the sample website", p.website},
 		{"text messages of one conversation are one request", p.texts},
 		{"a booking, its move, its cancellation, and the same person's signed form", p.bookings},
+		{"a booking of a calendar, its move and its cancellation", p.calendarBookings},
 		{"an edited function changes one service", p.editFunction},
 		{"a tenant added to config is served", p.addTenant},
 		{"secrets are secret in state and logs", p.secrets},
@@ -232,6 +233,15 @@ func (p *platform) texts(t *testing.T) {
 	if again.RequestID != sent.RequestID || again.Status != "completed" {
 		t.Errorf("the customer's second message: %+v", again)
 	}
+	var picture struct {
+		story
+		Documents documents.Reading `json:"documents"`
+	}
+	p.json(t, &picture, "text", "--conversation", "e2e2", "--picture", "--json")
+	if picture.RequestID == sent.RequestID || picture.Status != "completed" || len(picture.Stages) != 4 ||
+		len(picture.Documents.Documents) != 1 || picture.Documents.Documents[0].Status != documents.StatusRead {
+		t.Errorf("a message with a picture: %+v", picture)
+	}
 }
 
 // bookings follows one booking, and sees that a form of the same person is
@@ -264,6 +274,28 @@ func (p *platform) bookings(t *testing.T) {
 	p.json(t, &told, "request", form.RequestID, "--json")
 	if len(told.Links) != 1 || told.Links[0].RequestID != booked.RequestID || len(told.Links[0].By) != 1 || told.Links[0].By[0] != phone {
 		t.Errorf("the form's links: %+v, want the booking %s by %s", told.Links, booked.RequestID, phone)
+	}
+}
+
+// calendarBookings follows an event of the tenant's calendar: Google tells that
+// something changed, and the platform reads what.
+func (p *platform) calendarBookings(t *testing.T) {
+	var booked, moved, cancelled, again story
+	p.json(t, &booked, "booking", "--calendar", "--id", "e2e-C1", "--name", "Casey Example", "--phone", "+13105550188", "--email", "e2e.guest@example.com", "--json")
+	if booked.Status != "completed" || booked.LeadScore == nil || booked.Decision == "recorded" || len(booked.Stages) != 3 {
+		t.Errorf("booked: %+v", booked)
+	}
+	p.json(t, &moved, "booking", "--calendar", "--id", "e2e-C1", "--move", "--json")
+	if moved.RequestID != booked.RequestID || moved.Status != "completed" || moved.Decision == "recorded" {
+		t.Errorf("moved: %+v", moved)
+	}
+	p.json(t, &cancelled, "booking", "--calendar", "--id", "e2e-C1", "--cancel", "--json")
+	if cancelled.RequestID != booked.RequestID || cancelled.Status != "completed" || cancelled.Decision != "recorded" {
+		t.Errorf("cancelled: %+v", cancelled)
+	}
+	p.json(t, &again, "booking", "--calendar", "--id", "e2e-C1", "--name", "Casey Example", "--phone", "+13105550188", "--email", "e2e.guest@example.com", "--json")
+	if again.RequestID != booked.RequestID || again.Status != "completed" || again.Decision == "recorded" {
+		t.Errorf("booked again: %+v", again)
 	}
 }
 

@@ -405,6 +405,8 @@ func TestNoAccess(t *testing.T) {
 		"not_found": {404, `{"error":{"code":404,"errors":[{"reason":"notFound"}]}}`, true},
 		"forbidden": {403, `{"error":{"code":403,"errors":[{"reason":"forbidden"}]}}`, true},
 		"by_rate":   {403, `{"error":{"code":403,"errors":[{"reason":"rateLimitExceeded"}]}}`, false},
+		"by_user":   {403, `{"error":{"code":403,"errors":[{"domain":"usageLimits","reason":"userRateLimitExceeded"}]}}`, false},
+		"by_quota":  {403, `{"error":{"code":403,"errors":[{"domain":"usageLimits","reason":"quotaExceeded"}]}}`, false},
 		"too_many":  {429, `{"error":{"code":429}}`, false},
 		"away":      {501, `{}`, false},
 		"nonsense":  {200, `{"items":[]}`, false},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,17 +114,16 @@ func NoAccess(err error) bool {
 	return code(err) == http.StatusNotFound || code(err) == http.StatusForbidden && !limited(err)
 }
 
-// limited tells Google's refusals by rate among those of status 403.
+// limited tells, among the refusals of status 403, those by rate or quota: they
+// say nothing of the calendar. One of their reasons is quotaExceeded ("Calendar
+// usage limits exceeded"), the others end in LimitExceeded.
+// https://developers.google.com/workspace/calendar/api/guides/errors (2026-11-26)
 func limited(err error) bool {
 	var api *googleapi.Error
-	if errors.As(err, &api) {
-		for _, item := range api.Errors {
-			if strings.HasSuffix(strings.ToLower(item.Reason), "limitexceeded") {
-				return true
-			}
-		}
-	}
-	return false
+	return errors.As(err, &api) && slices.ContainsFunc(api.Errors, func(item googleapi.ErrorItem) bool {
+		reason := strings.ToLower(item.Reason)
+		return reason == "quotaexceeded" || strings.HasSuffix(reason, "limitexceeded")
+	})
 }
 
 func code(err error) int {

@@ -173,8 +173,17 @@ func (a *app) loadSenders(ctx context.Context, client *daemonapi.Client, db *fol
 	if err != nil {
 		return nil, err
 	}
-	run := time.Now().UTC()
-	s := loadSender{tenant: a.opts.Tenant, office: office, gateway: status.Gateway, chatURL: chatURL, run: run, callKey: string(callKeys[0]), bookingKey: bookingKeys[0]}
+	calendars, err := db.Calendars(ctx, a.opts.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	s := loadSender{
+		tenant: a.opts.Tenant, office: office, gateway: status.Gateway, chatURL: chatURL, run: time.Now().UTC(),
+		callKey: string(callKeys[0]), bookingKey: bookingKeys[0], calendarURL: status.Addresses["calendar"], stored: db.RequestsSince,
+	}
+	if len(calendars) > 0 {
+		s.calendarID = calendars[0]
+	}
 	return s.channels(), nil
 }
 
@@ -188,17 +197,23 @@ type loadSender struct {
 	run        time.Time
 	callKey    string
 	bookingKey []byte
+
+	calendarURL string // of the stand-in
+	calendarID  string // "" = the tenant has none
+	stored      func(ctx context.Context, tenantID string, since time.Time) ([]string, error)
 }
 
 // channels are what cli.LoadChannels lists: one row for each.
 func (s loadSender) channels() map[string]load.Channel {
 	chats := &loadChats{loadSender: s}
+	notifications := &loadCalendar{loadSender: s, poll: calendarPoll}
 	all := map[string]load.Channel{}
 	for _, c := range []load.Channel{
 		{Name: "call", Message: s.call},
 		{Name: "text", Message: s.text},
 		{Name: "form", Message: s.form},
 		{Name: "booking", Message: s.booking},
+		{Name: "calendar", Message: notifications.message, Before: notifications.open, Between: notifications.read},
 		{Name: "chat", Message: chats.message, Before: chats.open, Between: chats.close},
 	} {
 		all[c.Name] = c
@@ -252,9 +267,7 @@ func (s loadSender) form(n int) (load.Message, error) {
 }
 
 func (s loadSender) booking(n int) (load.Message, error) {
-	b := sample.Visit
-	b.TenantID, b.OfficeID, b.ID, b.Phone, b.At = s.tenant, s.office.OfficeID, s.id(n), s.phone(n), time.Now().UTC()
-	b.Email = fmt.Sprintf("load+%s@example.com", s.id(n))
+	b := s.visit(n)
 	body, err := b.JSON()
 	return load.Message{
 		URL: s.gateway + "/api/v1/bookings", Body: body,

@@ -1,22 +1,28 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/api/option"
 
 	"ingestion.internal/local/internal/cli"
 	"ingestion.internal/local/internal/follow"
 	"ingestion.internal/local/internal/load"
+	standin "ingestion.internal/local/standin/calendar"
 	"ingestion.internal/shared/booking"
+	"ingestion.internal/shared/calendar"
 	"ingestion.internal/shared/callrail"
 	"ingestion.internal/shared/form"
 	"ingestion.internal/shared/signature"
@@ -28,7 +34,11 @@ func TestLoadChannels(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 4, 10, 20, 30, 0, time.UTC)
 	chats := newChats(t)
-	s := loadSender{tenant: "load", office: follow.Office{OfficeID: "main", CompanyID: "1"}, gateway: "http://gateway", chatURL: chats.URL, run: at, callKey: "k", bookingKey: []byte("b")}
+	google := newCalendar(t)
+	s := loadSender{
+		tenant: "load", office: follow.Office{OfficeID: "main", CompanyID: "1"}, gateway: "http://gateway", chatURL: chats.URL, run: at,
+		callKey: "k", bookingKey: []byte("b"), calendarURL: google.URL, calendarID: "visits@load.example", stored: google.stored,
+	}
 	channels := s.channels()
 	if d := cmp.Diff(slices.Sorted(slices.Values(cli.LoadChannels)), slices.Sorted(maps.Keys(channels))); d != "" {
 		t.Errorf("cli.LoadChannels (-want +got):\n%s", d)
@@ -36,8 +46,13 @@ func TestLoadChannels(t *testing.T) {
 	seen := map[string]bool{}
 	for name, c := range channels {
 		base := "http://gateway"
-		if c.Before != nil {
+		switch name {
+		case "chat":
 			base = chats.URL
+		case "calendar":
+			base = google.receiver
+		}
+		if c.Before != nil {
 			if err := c.Before(t.Context(), 300); err != nil {
 				t.Fatal(err)
 			}
@@ -46,6 +61,9 @@ func TestLoadChannels(t *testing.T) {
 			m, err := c.Message(n)
 			if err != nil || !strings.HasPrefix(m.URL, base+"/api/v1/") || seen[m.RequestID] {
 				t.Fatalf("%s %d: %+v, %v", name, n, m, err)
+			}
+			if name == "calendar" {
+				google.note(t, m)
 			}
 			seen[m.RequestID] = true
 		}
@@ -57,6 +75,98 @@ func TestLoadChannels(t *testing.T) {
 	}
 	if opened, closed := chats.opened.Load(), chats.closed.Load(); opened != 300 || closed != 300 {
 		t.Errorf("%d conversations were opened and %d closed, want 300", opened, closed)
+	}
+	// Every event is in the calendar, is the booking that is asked for, and was
+	// told of by the messages only.
+	if told := len(google.API.Sent()); told != 2 {
+		t.Errorf("the calendar told %d times of itself, want 2, that its channels are open", told)
+	}
+	for n := range 300 {
+		e := google.API.Event("visits@load.example", s.id(n))
+		if e == nil {
+			t.Fatalf("event %d is not in the calendar", n)
+		}
+		from := calendar.Source{TenantID: "load", CalendarID: "visits@load.example", OwnDomains: []string{"load.example"}, TimeZone: "UTC", ConnectedAt: time.Now()}
+		b, why, err := calendar.Booking(e, from, nil)
+		if err != nil || b == nil || !seen[store.RequestID("load", store.SourceCalendar, b.BookingID)] {
+			t.Fatalf("event %d: %+v, %s, %v", n, b, why, err)
+		}
+	}
+}
+
+// googleCalendar is the stand-in with one open channel, and what has become of
+// the notifications that it was sent.
+type googleCalendar struct {
+	*standin.Server
+	URL      string
+	receiver string
+
+	mu    sync.Mutex
+	known []string
+}
+
+func newCalendar(t *testing.T) *googleCalendar {
+	t.Helper()
+	g := &googleCalendar{Server: standin.New(standin.Config{})}
+	g.API.Authorize = nil
+	server := httptest.NewServer(g.Server)
+	t.Cleanup(server.Close)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(receiver.Close)
+	g.URL, g.receiver = server.URL, receiver.URL
+	client, err := calendar.NewClient(t.Context(), server.URL, option.WithoutAuthentication())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, of := range map[string]string{"another": "visits@other.example", "wanted": "visits@load.example"} {
+		if _, _, err := client.Watch(t.Context(), of, id, "token of "+id, receiver.URL+"/api/v1/calendar", time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g
+}
+
+// note takes a message in as the platform does: it must be the channel's.
+func (g *googleCalendar) note(t *testing.T, m load.Message) {
+	t.Helper()
+	n, err := calendar.ParseNotification(m.Header)
+	if err != nil || n.ChannelID != "wanted" || n.Token != "token of wanted" || n.State != calendar.Exists || n.Number < 2 {
+		t.Fatalf("notification %+v, %v", n, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known = append(g.known, m.RequestID)
+}
+
+func (g *googleCalendar) stored(context.Context, string, time.Time) ([]string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.known), nil
+}
+
+// The command waits until the last event was read, and gives up waiting for one
+// that never is, which is counted then.
+func TestLoadWaitsForTheReading(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	l := &loadCalendar{loadSender: loadSender{tenant: "load", calendarID: "c", run: time.Now()}, poll: time.Millisecond}
+	l.stored = func(context.Context, string, time.Time) ([]string, error) {
+		return []string{l.requestID(0), l.requestID(1), l.requestID(2)}[:asked.Add(1)], nil
+	}
+	if err := l.read(t.Context(), 3); err != nil || asked.Load() != 3 {
+		t.Errorf("%v after asking %d times, want 3", err, asked.Load())
+	}
+	err := l.await(t.Context(), time.Nanosecond, func(context.Context) (bool, error) { return false, nil })
+	if !errors.Is(err, errPatience) {
+		t.Errorf("what is never there: %v", err)
+	}
+	broken := errors.New("the database is away")
+	l.stored = func(context.Context, string, time.Time) ([]string, error) { return nil, broken }
+	if err := l.read(t.Context(), 3); !errors.Is(err, broken) {
+		t.Errorf("%v, want %v", err, broken)
+	}
+	if err := (&loadCalendar{}).open(t.Context(), 1); err == nil {
+		t.Error("a tenant without a calendar is sent notifications")
 	}
 }
 

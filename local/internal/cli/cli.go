@@ -451,7 +451,7 @@ what the program registers.`,
 const LoadTenant = "load"
 
 // LoadChannels are the channels that load sends to, in this order.
-var LoadChannels = []string{"call", "text", "form", "booking", "chat"}
+var LoadChannels = []string{"call", "text", "form", "booking", "calendar", "chat"}
 
 // InventoryStacks are the stacks whose resources docs/ lists.
 var InventoryStacks = []string{"dev", "prod", "local"}

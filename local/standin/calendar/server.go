@@ -6,7 +6,8 @@
 // Served paths beside the API's:
 //
 //	GET    /_admin/calendars/{calendar}/events/{event}   the event
-//	PUT    /_admin/calendars/{calendar}/events/{event}   creates or changes it: some of its fields
+//	PUT    /_admin/calendars/{calendar}/events/{event}   creates or changes it: some of its fields.
+//	                                                     With ?untold=true the notifications are lost.
 //	DELETE /_admin/calendars/{calendar}/events/{event}   deletes it
 //	GET    /_admin/channels                              the open channels and what was sent
 //	GET, PUT, DELETE /faults                             see package fault
@@ -76,7 +77,11 @@ func New(cfg Config) *Server {
 			gapi.WriteStatus(w, http.StatusBadRequest, err.Error())
 			return
 		}
-		e, err := s.API.Put(r.PathValue("calendar"), r.PathValue("event"), changes)
+		put := s.API.Put
+		if r.URL.Query().Get("untold") == "true" {
+			put = s.API.PutUntold
+		}
+		e, err := put(r.PathValue("calendar"), r.PathValue("event"), changes)
 		if err != nil {
 			gapi.WriteStatus(w, http.StatusBadRequest, err.Error())
 			return

@@ -82,8 +82,9 @@ func TestOwner(t *testing.T) {
 	ask(t, http.MethodDelete, event, "", http.StatusNotFound)
 	ask(t, http.MethodPut, event, "[]", http.StatusBadRequest)
 	ask(t, http.MethodPut, event, `{"summary":"Visit"}`, http.StatusOK)
+	ask(t, http.MethodPut, event+"?untold=true", `{"description":"Second floor"}`, http.StatusOK)
 	ask(t, http.MethodPut, event, `{"location":"90210"}`, http.StatusOK)
-	if got := string(ask(t, http.MethodGet, event, "", http.StatusOK)); !strings.Contains(got, "Visit") || !strings.Contains(got, "90210") {
+	if got := string(ask(t, http.MethodGet, event, "", http.StatusOK)); !strings.Contains(got, "Visit") || !strings.Contains(got, "90210") || !strings.Contains(got, "Second floor") {
 		t.Errorf("a change is not laid over what there is: %s", got)
 	}
 	found, token, err := read(t.Context(), client, "")

@@ -374,18 +374,27 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 // channels. Changes are laid over what the event has: a JSON object of its
 // fields. It returns once the notifications are answered.
 func (s *Server) Put(calendarID, eventID string, changes []byte) (*calendar.Event, error) {
-	return s.change(calendarID, eventID, func(e *calendar.Event) error {
+	return s.change(calendarID, eventID, s.Lose, put(changes))
+}
+
+// PutUntold is Put whose notifications are lost.
+func (s *Server) PutUntold(calendarID, eventID string, changes []byte) (*calendar.Event, error) {
+	return s.change(calendarID, eventID, true, put(changes))
+}
+
+func put(changes []byte) func(*calendar.Event) error {
+	return func(e *calendar.Event) error {
 		e.Status = "confirmed"
 		if err := json.Unmarshal(changes, e); err != nil {
 			return fmt.Errorf("event: %w", err)
 		}
 		return nil
-	})
+	}
 }
 
 // Cancel deletes an event and tells the calendar's channels.
 func (s *Server) Cancel(calendarID, eventID string) error {
-	_, err := s.change(calendarID, eventID, func(e *calendar.Event) error {
+	_, err := s.change(calendarID, eventID, s.Lose, func(e *calendar.Event) error {
 		if e.Status == "" {
 			return fmt.Errorf("calendar %s has no event %s", calendarID, eventID)
 		}
@@ -395,7 +404,7 @@ func (s *Server) Cancel(calendarID, eventID string) error {
 	return err
 }
 
-func (s *Server) change(calendarID, eventID string, change func(*calendar.Event) error) (*calendar.Event, error) {
+func (s *Server) change(calendarID, eventID string, lose bool, change func(*calendar.Event) error) (*calendar.Event, error) {
 	s.mu.Lock()
 	c := s.calendar(calendarID)
 	event := &calendar.Event{}
@@ -414,7 +423,7 @@ func (s *Server) change(calendarID, eventID string, change func(*calendar.Event)
 	c.events[eventID] = &entry{c.version, event}
 	var told []*Channel
 	for _, ch := range s.channels {
-		if ch.CalendarID == calendarID && ch.ExpiresAt.After(s.now()) && !s.Lose {
+		if ch.CalendarID == calendarID && ch.ExpiresAt.After(s.now()) && !lose {
 			told = append(told, ch)
 		}
 	}
