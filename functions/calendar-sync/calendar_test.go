@@ -1,20 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	api "google.golang.org/api/calendar/v3"
 
 	"ingestion.internal/shared/booking"
 	"ingestion.internal/shared/store"
 	"ingestion.internal/shared/store/storetest"
+	"ingestion.internal/shared/telemetry"
 	"ingestion.internal/shared/telemetry/telemetrytest"
 	"ingestion.internal/shared/tenant"
 	"ingestion.internal/shared/topology"
@@ -211,7 +215,7 @@ type meanwhile struct {
 	once func()
 }
 
-func (m *meanwhile) Read(ctx context.Context, id, token string, since time.Time, each func(*api.Event, string) error) (string, error) {
+func (m *meanwhile) Read(ctx context.Context, id, token string, since time.Time, each func([]*api.Event, string) error) (string, error) {
 	next, err := m.calendars.Read(ctx, id, token, since, each)
 	if once := m.once; once != nil {
 		m.once = nil
@@ -264,14 +268,55 @@ type crasher struct {
 	err error
 }
 
-func (c *crasher) Read(ctx context.Context, id, token string, since time.Time, each func(*api.Event, string) error) (string, error) {
+func (c *crasher) Read(ctx context.Context, id, token string, since time.Time, each func([]*api.Event, string) error) (string, error) {
 	n := 0
-	return c.calendars.Read(ctx, id, token, since, func(e *api.Event, zone string) error {
-		if n++; n > 4 {
+	return c.calendars.Read(ctx, id, token, since, func(page []*api.Event, zone string) error {
+		if n += len(page); n > 4 {
 			panic(c.err)
 		}
-		return each(e, zone)
+		return each(page, zone)
 	})
+}
+
+// TestMoreThanOneTurnReads: a reading that is begun anew does not record again
+// what the one before has recorded, so that it gets further.
+func TestMoreThanOneTurnReads(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	w := newWorld(t)
+	w.google.PageSize = 2
+	w.clock(one)
+	for i := range 5 {
+		w.put(fmt.Sprint("e", i), 3, robin)
+	}
+	w.broken.Store(2) // two pages of three
+	w.task(`{"turns":1}`)
+	w.want("e3", booking.Booked, 1)
+	w.want("e4", "", 0)
+	w.broken.Store(-1)
+	w.put("e1", 4, "")
+	w.task(`{"turns":1}`)
+	w.google.Expire(calendarID)
+	w.put("e2", 4, "")
+	w.task(`{"turns":1}`)
+	for id, status := range map[string]booking.Status{"e0": booking.Booked, "e1": booking.Moved, "e2": booking.Moved, "e3": booking.Booked, "e4": booking.Booked} {
+		w.want(id, status, map[booking.Status]int{booking.Booked: 1, booking.Moved: 2}[status])
+	}
+	outcomes := map[string]int{}
+	for line := range bytes.Lines(log.Bytes()) {
+		var said struct{ Event, Outcome string }
+		if err := json.Unmarshal(line, &said); err != nil {
+			t.Fatal(err)
+		}
+		if said.Event == telemetry.RequestAccepted {
+			outcomes[said.Outcome]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"new": 5, "revised": 2}, outcomes); diff != "" {
+		t.Errorf("what was recorded (-want +got)\n%s", diff)
+	}
 }
 
 // TestCalendarThatIsNotShared keeps nobody else's back, is tried less and less

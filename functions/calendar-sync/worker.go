@@ -42,7 +42,7 @@ const (
 
 // calendars is what the worker needs of the Calendar API.
 type calendars interface {
-	Read(ctx context.Context, calendarID, token string, since time.Time, each func(e *api.Event, timeZone string) error) (string, error)
+	Read(ctx context.Context, calendarID, token string, since time.Time, each func(page []*api.Event, timeZone string) error) (string, error)
 	Watch(ctx context.Context, calendarID, channelID, token, address string, until time.Time) (resourceID string, expires time.Time, err error)
 	Stop(ctx context.Context, channelID, resourceID string) error
 }
@@ -209,19 +209,17 @@ type counts struct{ read, recorded int }
 // which to go on. Every event is recorded before there is a token.
 func (w *worker) read(ctx context.Context, handle *store.Tenant, c *store.Calendar) (string, counts, error) {
 	var count counts
-	zoneOf := func(e *api.Event, zone string) error {
-		count.read++
-		recorded, err := w.record(ctx, handle, c, e, zone)
-		if recorded {
-			count.recorded++
-		}
+	record := func(page []*api.Event, zone string) error {
+		recorded, err := w.record(ctx, handle, c, page, zone)
+		count.read += len(page)
+		count.recorded += recorded
 		return err
 	}
-	token, err := w.calendars.Read(ctx, c.ID, c.SyncToken, c.ConnectedAt, zoneOf)
+	token, err := w.calendars.Read(ctx, c.ID, c.SyncToken, c.ConnectedAt, record)
 	if isExpired(err) {
 		slog.WarnContext(ctx, "the sync token has expired: the calendar is read anew")
 		count = counts{}
-		token, err = w.calendars.Read(ctx, c.ID, "", c.ConnectedAt, zoneOf)
+		token, err = w.calendars.Read(ctx, c.ID, "", c.ConnectedAt, record)
 	}
 	if err != nil {
 		return "", count, fmt.Errorf("read: %w", err)

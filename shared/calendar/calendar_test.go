@@ -300,8 +300,10 @@ func connect(t *testing.T) (*calendartest.Server, *calendar.Client) {
 func read(t *testing.T, c *calendar.Client, token string, since time.Time) ([]string, string) {
 	t.Helper()
 	var found []string
-	next, err := c.Read(t.Context(), "cal@acme.example", token, since, func(e *api.Event, zone string) error {
-		found = append(found, e.Id+" "+e.Status+" "+zone)
+	next, err := c.Read(t.Context(), "cal@acme.example", token, since, func(page []*api.Event, zone string) error {
+		for _, e := range page {
+			found = append(found, e.Id+" "+e.Status+" "+zone)
+		}
 		return nil
 	})
 	if err != nil {
@@ -346,7 +348,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("what has changed (-want +got)\n%s", diff)
 	}
 	s.Expire("cal@acme.example")
-	none := func(*api.Event, string) error { t.Error("an event"); return nil }
+	none := func([]*api.Event, string) error { t.Error("an event"); return nil }
 	if _, err := c.Read(t.Context(), "cal@acme.example", token, since, none); !errors.Is(err, calendar.ErrTokenExpired) {
 		t.Errorf("an expired token: %v", err)
 	}
@@ -355,7 +357,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("anew: %v", found)
 	}
 	stop := errors.New("stop")
-	if _, err := c.Read(t.Context(), "cal@acme.example", "", since, func(*api.Event, string) error { return stop }); !errors.Is(err, stop) {
+	if _, err := c.Read(t.Context(), "cal@acme.example", "", since, func([]*api.Event, string) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("an error of the reader's: %v", err)
 	}
 }
@@ -423,7 +425,7 @@ func TestNoAccess(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err = c.Read(ctx, "a@b.example", "", time.Now(), func(*api.Event, string) error { return nil })
+		_, err = c.Read(ctx, "a@b.example", "", time.Now(), func([]*api.Event, string) error { return nil })
 		if err == nil || calendar.NoAccess(err) != tt.want {
 			t.Errorf("%s: %v", name, err)
 		}

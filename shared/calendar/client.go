@@ -44,13 +44,14 @@ func NewClient(ctx context.Context, endpoint string, opts ...option.ClientOption
 }
 
 // Read gives each the events of the calendar that changed since the token was
-// made, deleted ones too, and returns the token from which to go on. The
+// made, deleted ones too, a page at a time (at least one event, at most 250), and
+// returns the token from which to go on. The
 // calendar's time zone is that of its settings. Without a token all events that
 // end after since are read. Recurring events are read as a whole, and what is
 // different in one of their instances as an event of its own.
 //
 // ErrTokenExpired: nothing was given to each. An error of each ends it.
-func (c *Client) Read(ctx context.Context, calendarID, token string, since time.Time, each func(e *calendar.Event, timeZone string) error) (string, error) {
+func (c *Client) Read(ctx context.Context, calendarID, token string, since time.Time, each func(page []*calendar.Event, timeZone string) error) (string, error) {
 	call := c.service.Events.List(calendarID).Context(ctx).MaxResults(pageSize).ShowDeleted(true).SingleEvents(false)
 	if token != "" {
 		call.SyncToken(token)
@@ -68,8 +69,8 @@ func (c *Client) Read(ctx context.Context, calendarID, token string, since time.
 			}
 			return "", fmt.Errorf("events: %w", err)
 		}
-		for _, e := range page.Items {
-			if err := each(e, page.TimeZone); err != nil {
+		if len(page.Items) > 0 {
+			if err := each(page.Items, page.TimeZone); err != nil {
 				return "", err
 			}
 		}

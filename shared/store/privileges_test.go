@@ -450,7 +450,7 @@ var services = []service{
 		d.must(h.PostponeParked(d.Context(), keys, time.Now()))
 	}},
 	{topology.CalendarSync, []string{
-		"DueCalendars", "ClaimCalendar", "FinishCalendar", "Channels", "AddChannel", "OpenChannel", "CloseChannel", "Offices", "Events", "Accept", "Record", "MarkEnqueued",
+		"DueCalendars", "ClaimCalendar", "FinishCalendar", "Channels", "AddChannel", "OpenChannel", "CloseChannel", "Offices", "EventsOf", "Accept", "Record", "MarkEnqueued",
 	}, func(d *driver) {
 		d.calendar()
 		h := d.later.Tenant(storetest.Acme)
@@ -467,7 +467,7 @@ var services = []service{
 		d.accepts(func() {
 			_, err := d.db.Directory().Offices(d.Context(), storetest.Acme)
 			d.must(err)
-			_, err = d.db.Tenant(storetest.Acme).Events(d.Context(), d.request())
+			_, err = d.db.Tenant(storetest.Acme).EventsOf(d.Context(), []string{d.request()})
 			d.must(err)
 		})
 	}},

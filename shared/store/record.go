@@ -189,22 +189,26 @@ func (t *Tenant) known(ctx context.Context, tx *spanner.ReadWriteTransaction, ev
 	return true, nil
 }
 
+// eventColumns are what scanEvent reads.
+const eventColumns = `request_id, event_id, event_type, webhook_source, call_id, IF(payload IS NULL, NULL, TO_JSON_STRING(payload)), occurred_at`
+
+func scanEvent(row *spanner.Row) (requestID string, e Event, err error) {
+	var typ, source, call, payload spanner.NullString
+	var occurred spanner.NullTime
+	err = row.Columns(&requestID, &e.ID, &typ, &source, &call, &payload, &occurred)
+	e.Type, e.Source, e.CallID, e.Payload, e.OccurredAt = typ.StringVal, source.StringVal, call.StringVal, rawJSON(payload), occurred.Time
+	return requestID, e, err
+}
+
 func (t *Tenant) events(ctx context.Context, tx reader, requestID string) ([]Event, error) {
 	var events []Event
 	err := tx.Query(ctx, spanner.Statement{
-		SQL: `SELECT event_id, event_type, webhook_source, call_id, IF(payload IS NULL, NULL, TO_JSON_STRING(payload)), occurred_at
-			FROM webhook_events WHERE tenant_id = @tenant AND request_id = @request ORDER BY event_id`,
+		SQL:    `SELECT ` + eventColumns + ` FROM webhook_events WHERE tenant_id = @tenant AND request_id = @request ORDER BY event_id`,
 		Params: t.key(requestID),
 	}).Do(func(row *spanner.Row) error {
-		var e Event
-		var typ, source, call, payload spanner.NullString
-		var occurred spanner.NullTime
-		if err := row.Columns(&e.ID, &typ, &source, &call, &payload, &occurred); err != nil {
-			return err
-		}
-		e.Type, e.Source, e.CallID, e.Payload, e.OccurredAt = typ.StringVal, source.StringVal, call.StringVal, rawJSON(payload), occurred.Time
+		_, e, err := scanEvent(row)
 		events = append(events, e)
-		return nil
+		return err
 	})
 	return events, err
 }
@@ -217,6 +221,24 @@ func (t *Tenant) Events(ctx context.Context, requestID string) ([]Event, error) 
 		return nil, fmt.Errorf("events of request %s: %w", requestID, err)
 	}
 	return events, nil
+}
+
+// EventsOf returns the events of several requests, by the request's id, as
+// [Tenant.Events] does those of one. A request without events is not in it.
+func (t *Tenant) EventsOf(ctx context.Context, requestIDs []string) (map[string][]Event, error) {
+	all := map[string][]Event{}
+	err := t.db.client.Single().Query(ctx, spanner.Statement{
+		SQL:    `SELECT ` + eventColumns + ` FROM webhook_events WHERE tenant_id = @tenant AND request_id IN UNNEST(@requests) ORDER BY event_id`,
+		Params: map[string]any{"tenant": t.id, "requests": requestIDs},
+	}).Do(func(row *spanner.Row) error {
+		requestID, e, err := scanEvent(row)
+		all[requestID] = append(all[requestID], e)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("events of %d requests: %w", len(requestIDs), err)
+	}
+	return all, nil
 }
 
 func (t *Tenant) insertEvent(requestID string, event Event, payload spanner.NullJSON) *spanner.Mutation {

@@ -267,6 +267,15 @@ func TestRecordWithoutConsequence(t *testing.T) {
 	if err != nil || len(events) != 2 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
+	another := store.RequestID(storetest.Acme, "notes", "another")
+	record(t, h, another, noteEvent("c", note{}))
+	of, err := h.EventsOf(t.Context(), []string{id, another, "00000000-0000-0000-0000-000000000000"})
+	if err != nil || len(of) != 2 || !cmp.Equal(of[id], events) || len(of[another]) != 1 {
+		t.Errorf("of several requests: %+v, %v", of, err)
+	}
+	if of, err := db.Tenant(storetest.Bolt).EventsOf(t.Context(), []string{id}); err != nil || len(of) != 0 {
+		t.Errorf("another tenant is told %+v, %v", of, err)
+	}
 }
 
 // A fold that refuses the event leaves no trace of it.

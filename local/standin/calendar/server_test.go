@@ -37,8 +37,10 @@ func start(t *testing.T, caller string) (*Server, string, *calendar.Client) {
 
 func read(ctx context.Context, c *calendar.Client, token string) ([]string, string, error) {
 	var found []string
-	next, err := c.Read(ctx, "a@b.example", token, time.Now(), func(e *api.Event, _ string) error {
-		found = append(found, e.Id+" "+e.Status+" "+e.Summary)
+	next, err := c.Read(ctx, "a@b.example", token, time.Now(), func(page []*api.Event, _ string) error {
+		for _, e := range page {
+			found = append(found, e.Id+" "+e.Status+" "+e.Summary)
+		}
 		return nil
 	})
 	return found, next, err
