@@ -209,7 +209,11 @@ func TestFull(t *testing.T) {
 		g.say(fmt.Sprintf(`{"number":%d,"text":%q}`, n+1, text)).into(t, http.StatusOK, nil)
 	}
 	const more = maxConversationChars/maxMessageChars + 1
-	g.say(fmt.Sprintf(`{"number":%d,"text":"x"}`, more)).into(t, http.StatusUnprocessableEntity, nil)
+	var refused struct{ Full bool }
+	g.say(fmt.Sprintf(`{"number":%d,"text":"x"}`, more)).into(t, http.StatusUnprocessableEntity, &refused)
+	if !refused.Full {
+		t.Error("the page is not told that it has to begin another conversation")
+	}
 	var last answered
 	g.say(fmt.Sprintf(`{"number":%d,"text":%q}`, more-1, text)).into(t, http.StatusOK, &last)
 	if !last.Duplicate {

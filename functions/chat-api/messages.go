@@ -101,7 +101,7 @@ func refusal(err error) error {
 	case errors.Is(err, store.ErrOtherMessage):
 		return problem.New(problem.Unprocessable, store.ErrOtherMessage.Error())
 	case errors.Is(err, store.ErrChatFull):
-		return problem.New(problem.Unprocessable, "the conversation is full; begin another one")
+		return problem.With(problem.Unprocessable, "the conversation is full; begin another one", map[string]any{"full": true})
 	}
 	return err
 }

@@ -40,6 +40,7 @@ type chatService struct {
 	busy      []int          // Retry-After of the next tries, which are one too many
 	away      bool           // all is answered 401
 	refuse    map[string]int // statuses, by text
+	full      int            // from how many messages on a conversation takes no more; 0 = never
 	pending   []int          // the only messages whose answers the conversation does not have yet
 	closes    int
 	closed    bool
@@ -223,6 +224,10 @@ func (c *chatService) say(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusUnprocessableEntity, map[string]any{"detail": "this number was taken by another message"})
 		c.mu.Unlock()
 		return
+	case in.Number == expected && c.full > 0 && len(c.messages) >= c.full:
+		reply(w, http.StatusUnprocessableEntity, map[string]any{"detail": "the conversation is full; begin another one", "full": true})
+		c.mu.Unlock()
+		return
 	case in.Number == expected:
 		c.messages = append(c.messages, in.Text)
 		c.closed = false
@@ -357,6 +362,7 @@ func TestChatInBrowser(t *testing.T) {
 		"tenant_gone":             chatTenantGone,
 		"refused":                 chatRefused,
 		"refused_while_typing":    chatRefusedWhileTyping,
+		"full":                    chatFull,
 		"too_long":                chatTooLong,
 		"growing_pauses":          chatGrowingPauses,
 		"too_many":                chatTooMany,
@@ -693,6 +699,26 @@ func chatRefused(t *testing.T, c *chatService, p *browsertest.Page) {
 	send(p, "alcony")
 	answered(p, 12)
 	c.took(t, []string{"Roofs?", "Baths?", "Doors?", "All windows", "Balcony"}, []string{"1", "2", "2", "3", "3", "3", "4", "5"})
+}
+
+// A conversation that takes no more is followed by another one, in which the
+// message is said that was one too many.
+func chatFull(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.full = 2
+	start(p, c.site.URL)
+	send(p, "Baths?")
+	answered(p, 3)
+	send(p, "Roofs?")
+	answered(p, 5)
+	send(p, "Doors?")
+	answered(p, 8)
+	if diff := cmp.Diff([]string{"You: Roofs?", "Answer: Yes, we do that (2).", renewed, "You: Doors?", "Answer: Yes, we do that (1)."}, said(p)[3:]); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	c.took(t, []string{"Doors?"}, []string{"1", "2", "3", "1"})
+	if c.sessions != 2 {
+		t.Errorf("%d sessions, want a second", c.sessions)
+	}
 }
 
 // What the visitor is writing goes before what was refused.

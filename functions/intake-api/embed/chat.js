@@ -340,7 +340,7 @@
 
   // Refused is an answer that another try would not change.
   class Refused extends Error {
-    constructor(status, problem) { super(problem.detail || problem.title || status); Object.assign(this, { status }); }
+    constructor(status, problem) { super(problem.detail || problem.title || status); Object.assign(this, { status, full: problem.full }); }
   }
   const temporary = [408, 425, 429];
   const maxTries = 6; // without any success between; then the visitor decides
@@ -551,6 +551,11 @@
       await conversation();
       if (!kept.outbox.includes(m) || m.number !== number) return;
       if (error.status === 409) throw new Error(error.message); // another try would change that
+    }
+    if (error.full) { // the next conversation takes it
+      m.tried = false;
+      gone = true;
+      return keep();
     }
     setAside(m, error.message);
     renumber(kept.outbox.filter((m) => !m.tried), first());
