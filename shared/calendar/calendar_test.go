@@ -284,6 +284,47 @@ func FuzzBooking(f *testing.F) {
 	})
 }
 
+// FuzzRead reads what a server that is not Google's might answer, behind the real
+// client.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"timeZone":"America/Los_Angeles","items":[` + visit + `],"nextSyncToken":"t"}`))
+	f.Add([]byte(`{"items":[null,{"id":"e","status":"cancelled"}],"nextPageToken":"p"}`))
+	f.Add([]byte(`{"items":{},"nextSyncToken":7}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		pages := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if pages++; pages > 1 {
+				body = []byte(`{"nextSyncToken":"end"}`)
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body)
+		}))
+		defer server.Close()
+		client, err := calendar.NewClient(t.Context(), server.URL, option.WithoutAuthentication())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		token, err := client.Read(ctx, "cal@acme.example", "", time.Time{}, func(page []*api.Event, zone string) error {
+			for _, e := range page {
+				from := source
+				from.TimeZone = zone
+				if _, _, err := calendar.Booking(e, from, nil); err == nil && e.Id == "" && e.Status == "" && e.Updated == "" {
+					t.Errorf("%s was read as a booking", body)
+				}
+			}
+			return nil
+		})
+		if ctx.Err() != nil {
+			t.Errorf("%q was not read to its end: %v", body, err)
+		}
+		if err == nil && token == "" {
+			t.Errorf("%s was read to its end without a token", body)
+		}
+	})
+}
+
 // connect starts a calendar and a client of it.
 func connect(t *testing.T) (*calendartest.Server, *calendar.Client) {
 	t.Helper()

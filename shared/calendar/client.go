@@ -69,8 +69,9 @@ func (c *Client) Read(ctx context.Context, calendarID, token string, since time.
 			}
 			return "", fmt.Errorf("events: %w", err)
 		}
-		if len(page.Items) > 0 {
-			if err := each(page.Items, page.TimeZone); err != nil {
+		items := slices.DeleteFunc(page.Items, func(e *calendar.Event) bool { return e == nil }) // null in the list
+		if len(items) > 0 {
+			if err := each(items, page.TimeZone); err != nil {
 				return "", err
 			}
 		}
