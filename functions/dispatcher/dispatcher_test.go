@@ -566,7 +566,7 @@ func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
 	w.want(a, "email sending")
 	w.want(b, "email sending")
 
-	w.decideAgain(a, time.Time{})
+	w.decideAgain(a, salesMail)
 	w.clock.advance(settle + time.Minute)
 	w.send(a) // the delivery stage of one of them
 	w.tick(time.Minute)
@@ -585,7 +585,9 @@ func TestMailedAgain(t *testing.T) {
 	id := w.decided("a")
 	w.send(id)
 	w.want(id, "email sent")
-	w.decideAgain(id, w.clock.now().Add(time.Hour))
+	again := salesMail
+	again.AgainAfter = w.clock.now().Add(time.Hour)
+	w.decideAgain(id, again)
 	lost := &process{killAt: 1} // before it is sent
 	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Path == "/v3/mail/send" {
@@ -603,9 +605,53 @@ func TestMailedAgain(t *testing.T) {
 	}
 }
 
-// decideAgain has an event bring the request back to its workflow, which decides
-// as before.
-func (w *world) decideAgain(id string, againAfter time.Time) {
+// TestDigestIsWhole: a digest has all that is due, however little of it a run
+// finds.
+func TestDigestIsWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w.d.batch = 2
+	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]}`, 1))
+	ids := []string{w.decided("a"), w.decided("b"), w.decided("c"), w.decided("d")}
+	for _, id := range ids {
+		w.send(id)
+	}
+	w.tick(time.Hour)
+	for _, id := range ids {
+		w.want(id, "email sent")
+	}
+	if n := len(w.vendors.mails); n != 1 {
+		t.Errorf("one digest, in %d mails", n)
+	}
+}
+
+// TestInterruptedAndTakenBack: a mail of which nobody knows, and that a decision
+// since does not call for, is asked for and not sent.
+func TestInterruptedAndTakenBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	lost := &process{killAt: 1}
+	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/v3/mail/send" || strings.Contains(r.URL.Path, "/contacts/") {
+			return lost.RoundTrip(r)
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	id := w.decided("a")
+	w.send(id)
+	w.d.transport = nil
+	w.want(id, "crm planned, email sending")
+	w.decideAgain(id)
+	w.tick(settle + time.Minute)
+	w.want(id, "crm skipped, email skipped")
+	if len(w.vendors.mails) != 0 {
+		t.Errorf("it was sent: %+v", w.vendors.mails)
+	}
+}
+
+// decideAgain has an event bring the request back to its workflow, from which
+// these effects follow.
+func (w *world) decideAgain(id string, planned ...store.PlannedEffect) {
 	w.t.Helper()
 	r, err := w.acme.Request(w.t.Context(), id)
 	if err != nil {
@@ -621,9 +667,10 @@ func (w *world) decideAgain(id string, againAfter time.Time) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.acme.Finish(w.t.Context(), c, store.Outcome{Next: topology.Delivery, Effects: []store.PlannedEffect{
-		{Kind: store.EffectEmail, Target: "sales@acme.example", Mode: store.ModeImmediate, AgainAfter: againAfter},
-	}}); err != nil {
+	if _, err := w.acme.Finish(w.t.Context(), c, store.Outcome{Next: topology.Delivery, Effects: planned}); err != nil {
 		w.t.Fatal(err)
 	}
 }
+
+// salesMail is the mail of newWorld's workflow.
+var salesMail = store.PlannedEffect{Kind: store.EffectEmail, Target: "sales@acme.example", Mode: store.ModeImmediate}

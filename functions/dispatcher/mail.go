@@ -45,6 +45,10 @@ func (d *dispatcher) mail(ctx context.Context, handle *store.Tenant, set setting
 		}
 	case interrupted:
 	case digest:
+		// One mail has all that is due, not what this run happened to find of it.
+		if group, err = handle.DueDigest(ctx, first.Target); err != nil || len(group) == 0 {
+			return 0, err
+		}
 		id = email.DigestID(handle.ID(), first.Target, mailings(group))
 	default:
 		id = email.MessageID(handle.ID(), mailing(first), first.Target)
@@ -91,21 +95,20 @@ func mailings(group []store.Effect) []string {
 	return names
 }
 
+// each makes a result of each of the claims.
+func each(claims []*store.EffectClaim, f func(*store.EffectClaim) store.EffectResult) []store.EffectResult {
+	results := make([]store.EffectResult, len(claims))
+	for i, c := range claims {
+		results[i] = f(c)
+	}
+	return results
+}
+
 // mailed carries out the mail and says what came of it for each of its effects.
 func (d *dispatcher) mailed(ctx context.Context, set settings, id string, digest bool, claims []*store.EffectClaim) []store.EffectResult {
-	each := func(f func(*store.EffectClaim) store.EffectResult) []store.EffectResult {
-		results := make([]store.EffectResult, len(claims))
-		for i, c := range claims {
-			results[i] = f(c)
-		}
-		return results
-	}
-	fails := func(err error) []store.EffectResult {
-		return each(func(c *store.EffectClaim) store.EffectResult { return d.failure(c, set, err) })
-	}
 	client, err := d.mailClient(set)
 	if err != nil {
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			if c.Interrupted { // parked, it would lose its name, and be sent twice
 				return result(c, store.EffectSending, err.Error(), d.now().Add(parkedCheck), nil)
 			}
@@ -113,17 +116,30 @@ func (d *dispatcher) mailed(ctx context.Context, set settings, id string, digest
 		})
 	}
 	if claims[0].Interrupted {
-		if results := d.askAfter(ctx, client, set, id, each); results != nil {
+		if results := d.askAfter(ctx, client, set, id, claims); results != nil {
 			return results
 		}
-	} else if collects := set.SendGrid.Digest; collects != nil && !digest {
+		rest, results := takenBack(claims, "; it was not sent")
+		if len(rest) > 0 {
+			results = append(results, d.sendMail(ctx, client, set, id, digest, rest)...)
+		}
+		return results
+	}
+	if collects := set.SendGrid.Digest; collects != nil && !digest {
 		next := collects.Next(d.now())
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			r := result(c, store.EffectPlanned, "", next, nil)
 			r.Mode, r.Uncounted = store.ModeDigest, true
 			r.Entries[0].Action, r.Entries[0].Reason = "email.held", "the recipient gets a digest"
 			return r
 		})
+	}
+	return d.sendMail(ctx, client, set, id, digest, claims)
+}
+
+func (d *dispatcher) sendMail(ctx context.Context, client *sendgrid.Client, set settings, id string, digest bool, claims []*store.EffectClaim) []store.EffectResult {
+	fails := func(err error) []store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult { return d.failure(c, set, err) })
 	}
 	to := claims[0].Target
 	reason, err := client.Suppressed(ctx, to)
@@ -131,27 +147,27 @@ func (d *dispatcher) mailed(ctx context.Context, set settings, id string, digest
 		return fails(err)
 	}
 	if reason != "" {
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			return result(c, store.EffectSkipped, "SendGrid does not deliver to this address: "+reason, time.Time{}, nil)
 		})
 	}
 	message, err := compose(client, id, to, digest, claims)
 	if err != nil {
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			return result(c, store.EffectFailed, err.Error(), time.Time{}, nil)
 		})
 	}
 	receipt, err := client.Send(ctx, message)
 	if refused, ok := errors.AsType[*vendorapi.Error](err); ok && refused.Kind == vendorapi.Retryable && refused.Status == 0 {
 		// No answer: it may have been taken all the same.
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			return result(c, store.EffectSending, err.Error(), d.now().Add(askAgain), nil)
 		})
 	}
 	if err != nil {
 		return fails(err)
 	}
-	return each(func(c *store.EffectClaim) store.EffectResult {
+	return each(claims, func(c *store.EffectClaim) store.EffectResult {
 		return sent(c, receipt.ProviderID, "SendGrid took the mail", map[string]any{
 			"message_id": id, "template": message.Template, "subject": message.Subject, "leads": len(claims), "settings_version": set.version,
 		})
@@ -170,23 +186,21 @@ func (d *dispatcher) mailClient(set settings) (*sendgrid.Client, error) {
 
 // askAfter asks SendGrid about a mail whose sending was interrupted. Nil means
 // that it was not sent.
-func (d *dispatcher) askAfter(ctx context.Context, client *sendgrid.Client, set settings, id string,
-	each func(func(*store.EffectClaim) store.EffectResult) []store.EffectResult,
-) []store.EffectResult {
+func (d *dispatcher) askAfter(ctx context.Context, client *sendgrid.Client, set settings, id string, claims []*store.EffectClaim) []store.EffectResult {
 	providerID, err := client.Find(ctx, id)
 	switch {
 	case errors.Is(err, sendgrid.ErrCannotTell):
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			return result(c, store.EffectFailed, fmt.Sprintf("its sending was interrupted, and nobody can say whether it was sent: %v", err), time.Time{}, map[string]any{"message_id": id})
 		})
 	case err == nil && providerID != "":
-		return each(func(c *store.EffectClaim) store.EffectResult {
+		return each(claims, func(c *store.EffectClaim) store.EffectResult {
 			return sent(c, providerID, "SendGrid has the mail whose sending was interrupted", map[string]any{"message_id": id, "settings_version": set.version})
 		})
 	}
 	var results []store.EffectResult
 	waiting := false
-	results = each(func(c *store.EffectClaim) store.EffectResult {
+	results = each(claims, func(c *store.EffectClaim) store.EffectResult {
 		waiting = waiting || err != nil || d.now().Sub(c.SendingAt) < settle
 		cause := "SendGrid does not know yet whether it was sent"
 		if err != nil {

@@ -23,8 +23,8 @@ func (d *dispatcher) push(ctx context.Context, handle *store.Tenant, set setting
 	if err != nil || len(claims) == 0 {
 		return 0, err
 	}
+	claims, results := takenBack(claims, "; an attempt was interrupted, and the record may be there")
 	slices.SortStableFunc(claims, func(a, b *store.EffectClaim) int { return a.Request.ReceivedAt.Compare(b.Request.ReceivedAt) })
-	var results []store.EffectResult
 	// Offices may map fields differently, so each has a connector of its own.
 	for _, office := range byOffice(claims) {
 		results = append(results, d.pushOffice(ctx, set, provider, office)...)

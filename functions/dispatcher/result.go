@@ -51,6 +51,19 @@ func result(c *store.EffectClaim, state, cause string, next time.Time, details m
 		Entries: []store.Entry{{Action: action, Reason: cause, Details: details}}}
 }
 
+// takenBack parts claims that a decision has withdrawn since they were first
+// tried from the others, and ends them.
+func takenBack(claims []*store.EffectClaim, why string) (rest []*store.EffectClaim, results []store.EffectResult) {
+	for _, c := range claims {
+		if !c.Withdrawn {
+			rest = append(rest, c)
+			continue
+		}
+		results = append(results, result(c, store.EffectSkipped, store.CauseWithdrawn+why, time.Time{}, nil))
+	}
+	return rest, results
+}
+
 // failure is the result of an attempt that met err.
 func (d *dispatcher) failure(c *store.EffectClaim, set settings, err error) store.EffectResult {
 	cause := err.Error()
@@ -96,6 +109,9 @@ func (d *dispatcher) finish(ctx context.Context, handle *store.Tenant, results [
 			slog.Int("attempt", r.Claim.Attempts),
 		}
 		level := slog.LevelInfo
+		if r.Mode == store.ModeDigest { // nothing was tried: it waits for the others
+			facts, level = facts[1:], slog.LevelDebug
+		}
 		switch r.State {
 		case store.EffectSent:
 			facts = append(facts, slog.Float64(telemetry.Seconds, d.now().Sub(r.Claim.Request.ReceivedAt).Seconds()))

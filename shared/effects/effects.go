@@ -10,11 +10,13 @@
 package effects
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
+	"ingestion.internal/shared/analysis"
 	"ingestion.internal/shared/callrail"
 	"ingestion.internal/shared/chat"
 	"ingestion.internal/shared/crm"
@@ -48,6 +50,17 @@ func Lead(r *store.Request, office *store.Office) (crm.Lead, error) {
 			return crm.Lead{}, fmt.Errorf("ai_analysis: %w", err)
 		}
 		lead.Summary, _ = lead.Analysis["summary"].(string)
+		// While the request is worked on anew its columns may lack what the
+		// analysis before had found out.
+		var a analysis.Analysis
+		if err := json.Unmarshal(r.Analysis, &a); err != nil {
+			return crm.Lead{}, fmt.Errorf("ai_analysis: %w", err)
+		}
+		found := a.Verified()
+		lead.Customer.Name = cmp.Or(lead.Customer.Name, found.Name)
+		lead.Customer.Phone = cmp.Or(lead.Customer.Phone, found.Phone)
+		lead.Customer.Email = cmp.Or(lead.Customer.Email, found.Email)
+		lead.Customer.PostalCode = cmp.Or(lead.Customer.PostalCode, found.ZIP)
 	}
 	return lead, nil
 }
@@ -125,8 +138,8 @@ func Planned(steps []Step, r *store.Request) []store.PlannedEffect {
 	return planned
 }
 
-// silence is for how long a customer may not have written before what he writes
-// then is mailed again. A conversation by text is one request for as long as
+// silence is how much later than the last mail a message has to come to be mailed
+// again. A conversation by text is one request for as long as
 // CallRail takes it for one, which may be years.
 const silence = 7 * 24 * time.Hour
 

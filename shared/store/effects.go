@@ -11,6 +11,7 @@ import (
 
 	"cloud.google.com/go/spanner"
 	"github.com/google/uuid"
+	"google.golang.org/api/iterator"
 
 	"ingestion.internal/shared/topology"
 )
@@ -66,6 +67,8 @@ type Effect struct {
 	PlannedAt     time.Time `json:"plannedAt,omitzero"`
 	SendingAt     time.Time `json:"sendingAt,omitzero"` // when it was first being sent with this message id
 	FinishedAt    time.Time `json:"finishedAt,omitzero"`
+	// Withdrawn: it is being sent, and a decision since does not call for it.
+	Withdrawn bool `json:"withdrawn,omitzero"`
 }
 
 // Open says whether something is left to do.
@@ -92,13 +95,15 @@ type PlannedEffect struct {
 // delivery stage, which knows of it at once, comes first.
 const deliveryGrace = 30 * time.Second
 
-// withdrawn is why an effect is skipped that a later decision does not call for.
-const withdrawn = "the request was decided again, and this no longer follows"
+// CauseWithdrawn begins the cause of an effect that was skipped because a later
+// decision does not call for it.
+const CauseWithdrawn = "the request was decided again, and this no longer follows"
 
 // withdraw returns the mutations that skip what was planned before and is not
-// planned again. What is being sent goes on.
+// planned again. What is just being carried out is marked: it may be done by the
+// end of the attempt, but nothing is tried after it.
 func (t *Tenant) withdraw(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string, planned []PlannedEffect) ([]*spanner.Mutation, error) {
-	rows, err := t.queryEffects(ctx, tx, `request_id = @request AND state IN ('planned', 'parked')`, map[string]any{"request": requestID})
+	rows, err := t.queryEffects(ctx, tx, `request_id = @request AND state IN ('planned', 'parked', 'sending')`, map[string]any{"request": requestID})
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +112,20 @@ func (t *Tenant) withdraw(ctx context.Context, tx *spanner.ReadWriteTransaction,
 		if slices.ContainsFunc(planned, func(p PlannedEffect) bool { return p.Kind == row.Kind && clip(p.Target, maxTarget) == row.Target }) {
 			continue
 		}
-		entries, err := t.insertEntries(requestID, topology.Workflow, "", []Entry{{Action: row.Kind + "." + EffectSkipped, Reason: withdrawn,
+		if row.State == EffectSending {
+			values := t.effectKey(row.EffectKey)
+			values["withdrawn_at"] = t.db.now()
+			mutations = append(mutations, spanner.UpdateMap("request_effects", values))
+			continue
+		}
+		entries, err := t.insertEntries(requestID, topology.Workflow, "", []Entry{{Action: row.Kind + "." + EffectSkipped, Reason: CauseWithdrawn,
 			Details: map[string]any{"target": row.Target, "was": row.State}}})
 		if err != nil {
 			return nil, err
 		}
 		values := t.effectKey(row.EffectKey)
 		values["state"] = EffectSkipped
-		values["cause"] = withdrawn
+		values["cause"] = CauseWithdrawn
 		values["next_attempt_at"] = spanner.NullTime{}
 		values["due_after"] = spanner.NullTime{}
 		values["finished_at"] = spanner.CommitTimestamp
@@ -135,13 +146,18 @@ func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransacti
 			return nil, nil, err
 		}
 		if present != nil {
-			if present.State == EffectSending && p.Kind == EffectCRM {
-				// With the facts of before: FinishEffects sees that it was planned
-				// meanwhile.
+			if present.State == EffectSending {
 				values := t.effectKey(key)
-				values["planned_at"] = spanner.CommitTimestamp
+				values["withdrawn_at"] = spanner.NullTime{}
+				if p.Kind == EffectCRM {
+					// With the facts of before: FinishEffects sees that it was
+					// planned meanwhile.
+					values["planned_at"] = spanner.CommitTimestamp
+				}
 				mutations = append(mutations, spanner.UpdateMap("request_effects", values))
-				continue
+				if p.Kind == EffectCRM {
+					continue
+				}
 			}
 			if why := present.keeps(p); why != "" {
 				kept[key] = why
@@ -174,7 +190,7 @@ func (e *Effect) keeps(p PlannedEffect) string {
 		return ""
 	case e.Open():
 		return "it is " + e.State + " already"
-	case p.Kind == EffectCRM || e.Cause == withdrawn:
+	case p.Kind == EffectCRM || strings.HasPrefix(e.Cause, CauseWithdrawn):
 		return ""
 	case e.State == EffectSent && e.FinishedAt.Before(p.AgainAfter):
 		return ""
@@ -207,7 +223,7 @@ func (t *Tenant) effectKey(k EffectKey) map[string]any {
 }
 
 const effectColumns = `request_id, effect, target, state, IFNULL(mode, 'immediate'), attempts, next_attempt_at, lease_until, IFNULL(message_id, ''),
-	IFNULL(external_id, ''), IFNULL(cause, ''), IFNULL(secret_version, ''), planned_at, sending_at, finished_at, IFNULL(claim_id, '')`
+	IFNULL(external_id, ''), IFNULL(cause, ''), IFNULL(secret_version, ''), planned_at, sending_at, finished_at, IFNULL(claim_id, ''), withdrawn_at IS NOT NULL`
 
 // effectRow is an effect with what only the store needs.
 type effectRow struct {
@@ -228,7 +244,7 @@ func (t *Tenant) queryEffects(ctx context.Context, tx reader, where string, para
 		var attempts int64
 		var next, lease, planned, sending, finished spanner.NullTime
 		if err := row.Columns(&e.RequestID, &e.Kind, &e.Target, &e.State, &e.Mode, &attempts, &next, &lease, &e.MessageID,
-			&e.ExternalID, &e.Cause, &e.SecretVersion, &planned, &sending, &finished, &e.claim); err != nil {
+			&e.ExternalID, &e.Cause, &e.SecretVersion, &planned, &sending, &finished, &e.claim, &e.Withdrawn); err != nil {
 			return err
 		}
 		e.Attempts, e.NextAttempt, e.leaseUntil = int(attempts), next.Time, lease.Time
@@ -303,6 +319,29 @@ func (t *Tenant) EffectsOfMail(ctx context.Context, messageID string) ([]Effect,
 	return all, nil
 }
 
+// DueDigest returns the effects that are due and to be sent to the recipient in
+// one mail.
+func (t *Tenant) DueDigest(ctx context.Context, target string) ([]Effect, error) {
+	var keys []EffectKey
+	for shard := range int64(sweepShards) {
+		if err := t.db.readDue(ctx, shard, func(e dueSince) bool {
+			if e.TenantID == t.id && e.Kind == EffectEmail && e.Target == clip(target, maxTarget) {
+				keys = append(keys, e.EffectKey)
+			}
+			return true
+		}); err != nil {
+			return nil, fmt.Errorf("due digest: %w", err)
+		}
+	}
+	all, err := t.LookupEffects(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("due digest: %w", err)
+	}
+	return slices.DeleteFunc(all, func(e Effect) bool {
+		return e.State != EffectPlanned || e.Mode != ModeDigest || t.db.now().Before(e.NextAttempt)
+	}), nil
+}
+
 // Office returns the tenant's office with the id, active or not, or its first
 // where the id is empty.
 func (t *Tenant) Office(ctx context.Context, officeID string) (*Office, error) {
@@ -326,6 +365,10 @@ type EffectClaim struct {
 // another worker's. With a message id, they are to be sent in that mail, unless
 // a mail that they were to be sent in is not accounted for: those are left to a
 // claim of that mail's id, or of none.
+//
+// What is due of a request that is just being worked on anew waits until that is
+// done: what is known of it may be half of it. A claim that is Withdrawn is to be
+// ended without being tried.
 func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID string, lease time.Duration) ([]*EffectClaim, error) {
 	var claims []*EffectClaim
 	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
@@ -347,6 +390,17 @@ func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID s
 			case c.Interrupted && now.Before(row.leaseUntil):
 				continue
 			case c.Interrupted && messageID != "" && row.MessageID != messageID:
+				continue
+			}
+			anew, err := t.workedOn(ctx, tx, key.RequestID)
+			if err != nil {
+				return err
+			}
+			if anew && !c.Interrupted {
+				values := t.effectKey(key)
+				values["due_after"] = now.Add(deliveryGrace)
+				values["due_shard"] = sweepShard(key.RequestID)
+				mutations = append(mutations, spanner.UpdateMap("request_effects", values))
 				continue
 			}
 			if c.Request, err = t.request(ctx, tx, key.RequestID); err != nil {
@@ -418,8 +472,17 @@ func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int
 				return err
 			}
 			written++
+			if open := (&Effect{State: r.State}).Open() && r.State != EffectSending; open && row.Withdrawn {
+				r.State, r.Cause = EffectSkipped, CauseWithdrawn
+				more, err := t.insertEntries(r.Claim.RequestID, topology.Delivery, "", []Entry{{Action: r.Claim.Kind + "." + EffectSkipped, Reason: CauseWithdrawn,
+					Details: map[string]any{"target": r.Claim.Target, "was": EffectSending}}})
+				if err != nil {
+					return err
+				}
+				entries = append(entries, more...)
+			}
 			values := t.finishEffect(r)
-			if row.PlannedAt.After(r.Claim.PlannedAt) && !(&Effect{State: r.State}).Open() {
+			if !row.Withdrawn && row.PlannedAt.After(r.Claim.PlannedAt) && !(&Effect{State: r.State}).Open() {
 				values["state"], values["attempts"] = EffectPlanned, 0
 				values["next_attempt_at"], values["due_after"] = t.db.now(), t.db.now()
 				values["finished_at"] = spanner.NullTime{}
@@ -460,8 +523,23 @@ func (t *Tenant) finishEffect(r EffectResult) map[string]any {
 		values["next_attempt_at"] = spanner.NullTime{}
 		values["due_after"] = spanner.NullTime{}
 		values["finished_at"] = spanner.CommitTimestamp
+		values["withdrawn_at"] = spanner.NullTime{}
 	}
 	return values
+}
+
+// workedOn tells whether a stage before the delivery has still to do its work.
+func (t *Tenant) workedOn(ctx context.Context, tx *spanner.ReadWriteTransaction, requestID string) (bool, error) {
+	rows, err := t.stageRows(ctx, tx, requestID)
+	if err != nil {
+		return false, err
+	}
+	for stage, row := range rows {
+		if stage.Before(topology.Delivery) && (row.State == StatePending || row.State == StateRunning) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // PostponeParked moves the next look at parked effects. Nothing else about them
@@ -498,12 +576,30 @@ const ActionReleased = "released"
 // many.
 func (t *Tenant) ReleaseEffects(ctx context.Context, requestID, why string) (int, error) {
 	released := 0
-	err := t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
+	for { // in lots: a commit has room for so many mutations
+		n, err := t.releaseLot(ctx, requestID, why)
+		released += n
+		if err != nil {
+			return released, fmt.Errorf("release effects: %w", err)
+		}
+		if n < releaseLot {
+			return released, nil
+		}
+	}
+}
+
+// releaseLot is how many effects one transaction releases. Each is about 30
+// mutations with its index and its line in the audit trail, of 80,000 that a
+// commit may have (https://docs.cloud.google.com/spanner/quotas, 2026-11-26).
+const releaseLot = 500
+
+func (t *Tenant) releaseLot(ctx context.Context, requestID, why string) (released int, err error) {
+	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		where, params := `state = 'parked'`, map[string]any{}
 		if requestID != "" {
 			where, params = `state IN ('parked', 'failed') AND request_id = @request`, map[string]any{"request": requestID}
 		}
-		rows, err := t.queryEffects(ctx, tx, where, params)
+		rows, err := t.queryEffects(ctx, tx, where+fmt.Sprintf(` ORDER BY request_id, effect, target LIMIT %d`, releaseLot), params)
 		if err != nil {
 			return err
 		}
@@ -529,7 +625,7 @@ func (t *Tenant) ReleaseEffects(ctx context.Context, requestID, why string) (int
 		return tx.BufferWrite(mutations)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("release effects: %w", err)
+		return 0, err
 	}
 	return released, nil
 }
@@ -546,25 +642,64 @@ const overRead = 8
 
 // DueEffects returns at most limit effects of all tenants that are due and that
 // nobody seems to work on: of each tenant those that wait longest, and as many
-// of each as there is room for, so that one with many keeps nobody else back.
+// of each as there is room for, so that some with many keep nobody else back.
 func (db *DB) DueEffects(ctx context.Context, limit int) ([]DueEffect, error) {
 	var found []dueSince
+	seen := map[string]bool{}
 	each := max(1, overRead*limit/sweepShards)
+	var full []int64 // shards in which there may be others behind those with so many
 	for shard := range int64(sweepShards) {
-		due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
-		iter := db.client.Single().ReadWithOptions(ctx, "request_effects", due, []string{"tenant_id", "request_id", "effect", "target", "due_after"},
-			&spanner.ReadOptions{Index: "request_effects_by_due_after", Limit: each})
-		err := iter.Do(func(row *spanner.Row) error {
-			var e dueSince
-			err := row.Columns(&e.TenantID, &e.RequestID, &e.Kind, &e.Target, &e.since)
+		n := 0
+		if err := db.readDue(ctx, shard, func(e dueSince) bool {
 			found = append(found, e)
-			return err
-		})
-		if err != nil {
+			seen[e.TenantID] = true
+			n++
+			return n < each
+		}); err != nil {
+			return nil, fmt.Errorf("due effects: %w", err)
+		}
+		if n == each {
+			full = append(full, shard)
+		}
+	}
+	for _, shard := range full {
+		n := 0
+		if err := db.readDue(ctx, shard, func(e dueSince) bool {
+			if !seen[e.TenantID] {
+				found = append(found, e)
+				n++
+			}
+			return n < each
+		}); err != nil {
 			return nil, fmt.Errorf("due effects: %w", err)
 		}
 	}
 	return inTurn(found, limit), nil
+}
+
+// readDue gives each the effects of the shard that are due, those that wait
+// longest first, for as long as it wants more.
+func (db *DB) readDue(ctx context.Context, shard int64, each func(dueSince) (more bool)) error {
+	due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
+	iter := db.client.Single().ReadWithOptions(ctx, "request_effects", due, []string{"tenant_id", "request_id", "effect", "target", "due_after"},
+		&spanner.ReadOptions{Index: "request_effects_by_due_after"})
+	defer iter.Stop()
+	for {
+		row, err := iter.Next()
+		if errors.Is(err, iterator.Done) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var e dueSince
+		if err := row.Columns(&e.TenantID, &e.RequestID, &e.Kind, &e.Target, &e.since); err != nil {
+			return err
+		}
+		if !each(e) {
+			return nil
+		}
+	}
 }
 
 type dueSince struct {

@@ -330,12 +330,20 @@ func TestWhatALaterDecisionCallsFor(t *testing.T) {
 	})
 }
 
-// TestDueEffectsInTurn: a tenant with many keeps no other back.
+// TestDueEffectsInTurn: a tenant with many keeps no other back, nor does one with
+// very many.
 func TestDueEffectsInTurn(t *testing.T) {
+	t.Parallel()
+	for _, many := range []int{40, 160} {
+		t.Run(fmt.Sprint(many), func(t *testing.T) { dueInTurn(t, many) })
+	}
+}
+
+func dueInTurn(t *testing.T, many int) {
 	t.Parallel()
 	clk := &clock{}
 	db := storetest.Open(t, store.WithClock(clk.now))
-	for i := range 40 {
+	for i := range many {
 		plan(t, db, fmt.Sprint("M", i), crmEffect)
 	}
 	clk.advance(time.Second)
@@ -414,4 +422,86 @@ func TestReleasedClaim(t *testing.T) {
 	}
 	finishOne(t, h, store.EffectResult{Claim: lost, State: store.EffectFailed, Cause: "old"}, 0)
 	finishOne(t, h, store.EffectResult{Claim: live, State: store.EffectSent}, 1)
+}
+
+// TestWithdrawnWhileSending: what a later decision took back while it was being
+// carried out may be done by the end of the attempt, and is not tried after it.
+func TestWithdrawnWhileSending(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	h := db.Tenant(storetest.Acme)
+	for state, want := range map[string]string{
+		store.EffectSent: "sent", store.EffectFailed: "failed", store.EffectPlanned: "skipped", store.EffectParked: "skipped",
+		store.EffectSending: "sending", // nobody knows: it is asked for, and ended by whoever has the answer
+	} {
+		id := plan(t, db, "W"+state, crmEffect, mailEffect)
+		crm := claimOne(t, h, store.EffectKey{RequestID: id, Kind: store.EffectCRM, Target: "hubspot"}, "")
+		mail := claimOne(t, h, store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}, "m")
+		decideAgain(t, h, id, "more", crmEffect, mailEffect)
+		decideAgain(t, h, id, "spam")
+		for _, c := range []*store.EffectClaim{crm, mail} {
+			finishOne(t, h, store.EffectResult{Claim: c, State: state, Cause: "503", NextAttempt: time.Now()}, 1)
+		}
+		if diff := cmp.Diff([]string{"crm hubspot " + want, "email a@example.com " + want}, states(t, h, id)); diff != "" {
+			t.Errorf("after %s (-want +got)\n%s", state, diff)
+		}
+		if state == store.EffectSending {
+			again := claimOne(t, h, mail.EffectKey, "m")
+			if again == nil || !again.Withdrawn || !again.Interrupted {
+				t.Errorf("whoever takes it up is not told: %+v", again)
+			}
+			continue
+		}
+		decideAgain(t, h, id, "after all", crmEffect, mailEffect)
+		all, err := h.Effects(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			if e.Withdrawn || want == "skipped" && e.State != store.EffectPlanned {
+				t.Errorf("after %s, wanted again: %+v", state, e)
+			}
+		}
+	}
+}
+
+// TestDueWhileWorkedOn: what is due of a request that something new is heard of
+// waits until that is known.
+func TestDueWhileWorkedOn(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	h := db.Tenant(storetest.Acme)
+	r := call(storetest.Acme, "D2")
+	r.CustomerPhone, r.CustomerName, r.CustomerEmail = "", "", ""
+	acc, err := storetest.Accept(t.Context(), h, r, topology.AIAnalysis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, phone := acc.RequestID, "+13105550111"
+	mail := store.EffectKey{RequestID: id, Kind: store.EffectEmail, Target: "a@example.com"}
+	analyse := func() {
+		t.Helper()
+		c := claim(t, h, id, topology.AIAnalysis, store.Claimed)
+		if _, err := h.Finish(t.Context(), c, store.Outcome{Update: store.RequestUpdate{CustomerPhone: &phone}, Next: topology.Workflow}); err != nil {
+			t.Fatal(err)
+		}
+		c = claim(t, h, id, topology.Workflow, store.Claimed)
+		if _, err := h.Finish(t.Context(), c, store.Outcome{Effects: []store.PlannedEffect{mailEffect}, Next: topology.Delivery}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	analyse()
+	if _, err := h.Record(t.Context(), id, store.Event{ID: "more", Source: r.Source, Payload: []byte(`{}`)},
+		func(*store.Request, []store.Event) (store.Revision, error) {
+			return store.Revision{Request: r, Begin: topology.AIAnalysis}, nil
+		}); err != nil {
+		t.Fatal(err)
+	}
+	if c := claimOne(t, h, mail, "m"); c != nil {
+		t.Errorf("it left for a customer with the number %q", c.Request.CustomerPhone)
+	}
+	analyse()
+	if c := claimOne(t, h, mail, "m"); c == nil || c.Request.CustomerPhone != phone {
+		t.Errorf("then: %+v", c)
+	}
 }

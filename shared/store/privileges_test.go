@@ -419,7 +419,7 @@ var services = []service{
 		d.works(nil, "")
 	}},
 	{topology.Dispatcher, []string{
-		"Claim", "Fail", "Finish", "Effects", "DueEffects", "LookupEffects", "EffectsOfMail", "Office", "ClaimEffects", "FinishEffects", "PostponeParked",
+		"Claim", "Fail", "Finish", "Effects", "DueEffects", "LookupEffects", "EffectsOfMail", "DueDigest", "Office", "ClaimEffects", "FinishEffects", "PostponeParked",
 	}, func(d *driver) {
 		d.works(nil, "")
 		id := d.request()
@@ -441,6 +441,8 @@ var services = []service{
 		claims, err := h.ClaimEffects(d.Context(), keys, "message", time.Minute)
 		d.must(err)
 		_, err = h.EffectsOfMail(d.Context(), "message")
+		d.must(err)
+		_, err = h.DueDigest(d.Context(), "a@example.com")
 		d.must(err)
 		_, err = h.FinishEffects(d.Context(), []store.EffectResult{
 			{Claim: claims[0], State: store.EffectParked, Mode: store.ModeBatch, Cause: "x", SecretVersion: "1", Uncounted: true, Entries: []store.Entry{{Action: "x"}}},
