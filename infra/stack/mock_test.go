@@ -139,6 +139,7 @@ type registered struct {
 	Parent      string // key of its parent, "" = the stack
 	Inputs      resource.PropertyMap
 	Protect     bool
+	Retained    bool     // in the cloud, when it is deleted here
 	DeletedWith string   // key
 	DependsOn   []string // keys
 }
@@ -218,6 +219,7 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	r := registered{Type: args.TypeToken, Name: args.Name, Inputs: in}
 	if rpc := args.RegisterRPC; rpc != nil {
 		r.Protect = rpc.GetProtect()
+		r.Retained = rpc.GetRetainOnDelete()
 		if urn := resource.URN(rpc.GetDeletedWith()); urn != "" {
 			r.DeletedWith = keyOf(urn)
 		}

@@ -237,6 +237,11 @@ func TestManifest(t *testing.T) {
 		t.Fatalf("%d objects, want 1", len(objects))
 	}
 	content := field(objects[0], "content").(string)
+	// A deletion that an update left behind would take what a way back has made
+	// under the same name.
+	if !objects[0].Retained {
+		t.Error("the manifest may be deleted by its name")
+	}
 	if name, _ := field(objects[0], "name").(string); !regexp.MustCompile(`^tenants/[0-9a-f]{16}\.json$`).MatchString(name) {
 		t.Errorf("name %s", name)
 	}

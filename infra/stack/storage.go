@@ -178,7 +178,7 @@ func (p *program) registerManifest() error {
 		Name:        pulumi.String("tenants/" + run + ".json"),
 		Content:     pulumi.String(text),
 		ContentType: pulumi.String("application/json"),
-	})
+	}, pulumi.RetainOnDelete(true)) // an update that failed would delete what a way back has made under the same name; they go with the bucket
 	if err != nil {
 		return err
 	}
