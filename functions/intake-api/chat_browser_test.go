@@ -43,6 +43,7 @@ type chatService struct {
 	full      int            // from how many messages on a conversation takes no more; 0 = never
 	pending   []int          // the only messages whose answers the conversation does not have yet
 	closes    int
+	closing   chan struct{} // what the close waits for
 	closed    bool
 	hold      chan struct{}
 	answering func(number int) []string // the pieces of an answer
@@ -178,6 +179,12 @@ func (c *chatService) conversation(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *chatService) end(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	closing := c.closing
+	c.mu.Unlock()
+	if closing != nil {
+		<-closing
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.proven(w, r) {
@@ -368,6 +375,7 @@ func TestChatInBrowser(t *testing.T) {
 		"too_many":                chatTooMany,
 		"offline_while_answering": chatOfflineWhileAnswering,
 		"ended_by_visitor":        chatEndedByVisitor,
+		"ended_and_gone_on":       chatEndedAndGoneOn,
 		"ended_when_gone":         chatEndedWhenGone,
 		"contact":                 chatContact,
 		"contact_skipped":         chatContactSkipped,
@@ -1279,5 +1287,25 @@ func chatCanBeSeen(t *testing.T, c *chatService, p *browsertest.Page) {
 	p.Media("forced-colors", "active")
 	if got := p.String(`[...` + widget + `.querySelectorAll("button, textarea, [role=log] p")].filter((e) => getComputedStyle(e).borderTopColor === "rgba(0, 0, 0, 0)" || getComputedStyle(e).borderTopStyle === "none").length`); got != "0" {
 		t.Errorf("%s elements have no border in forced colours", got)
+	}
+}
+
+// Who writes while the end is on its way goes on, and can end it later.
+func chatEndedAndGoneOn(t *testing.T, c *chatService, p *browsertest.Page) {
+	c.closing = make(chan struct{})
+	start(p, c.site.URL)
+	send(p, "Roofs?")
+	answered(p, 3)
+	p.String(widget + `.querySelector(".head button").click()`)
+	p.Wait(widget + `.querySelector("[role=status]").textContent === "Ending the chat …"`)
+	p.String(widget + `.getElementById("message").focus()`)
+	send(p, "And baths?")
+	close(c.closing)
+	answered(p, 5)
+	if diff := cmp.Diff([]string{"You: And baths?", "Answer: Yes, we do that (2)."}, said(p)[3:]); diff != "" {
+		t.Errorf("conversation (-want +got)\n%s", diff)
+	}
+	if got := p.String(widget + `.querySelector(".head button").hidden`); got != "false" {
+		t.Error("it cannot be ended")
 	}
 }

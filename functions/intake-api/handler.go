@@ -82,6 +82,9 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) error {
 	// Before the budgets: what is not proven must not use up those of the proven.
 	proven, err := h.prove(ctx, r, body, raw.TenantID, lets)
 	if err != nil {
+		if limited := h.guard.AdmitCaller(w, r, raw.TenantID, lets); limited != nil {
+			return limited // who guesses is held to the limit of addresses
+		}
 		return err
 	}
 	if err := h.admit(w, r, proven, raw.TenantID, lets); err != nil {

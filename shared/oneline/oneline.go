@@ -13,12 +13,20 @@ import (
 // is one space, and there is none around it. Characters that turn the direction
 // of the text are left out, and those that nobody sees, but for the joiners of
 // letters (zero-width joiner and non-joiner), without which names are misspelt
-// in some scripts.
+// in some scripts. Where nothing else is left, the text is empty.
 func Of(text string) string {
-	return strings.Join(strings.FieldsFunc(strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' {
+	joiner := func(r rune) bool { return r == '\u200c' || r == '\u200d' }
+	line := strings.Join(strings.FieldsFunc(strings.Map(func(r rune) rune {
+		if (unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r) || r == blank) && !joiner(r) {
 			return -1
 		}
 		return r
 	}, text), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if strings.TrimFunc(line, func(r rune) bool { return joiner(r) || r == ' ' }) == "" {
+		return ""
+	}
+	return line
 }
+
+// blank is a letter of Braille without a dot.
+const blank = '\u2800'

@@ -17,6 +17,11 @@ func TestOf(t *testing.T) {
 		"plan\u202efdp.exe\u2066":           "planfdp.exe",
 		"K\u200bi\u00adm\ufeff":             "Kim",
 		"\u0645\u06cc\u200c\u062e\u0648":    "\u0645\u06cc\u200c\u062e\u0648", // a non-joiner that spells
+		"\u200d":                            "",                               // what nobody sees is no name
+		"\u200c \u200d":                     "",
+		"\u3164":                            "",
+		"\u2800":                            "",
+		"\u034f\ufe0f":                      "",
 		"\U0001f468\u200d\U0001f469 family": "\U0001f468\u200d\U0001f469 family",
 	} {
 		if got := Of(text); got != want {

@@ -521,7 +521,7 @@
       if (!kept.ending) return false;
       say(text("ending"));
       await call(of("close"), { body: {} });
-      ended();
+      if (kept.ending) ended(); // unless the visitor has gone on meanwhile
       tell();
       return true;
     }
