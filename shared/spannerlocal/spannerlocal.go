@@ -35,6 +35,7 @@ const EnvBinary = "SPANNER_EMULATOR_BIN"
 const (
 	startTimeout = 30 * time.Second // from exec to the first answered call; about one second is usual
 	stopTimeout  = 5 * time.Second  // from SIGTERM to SIGKILL
+	restTimeout  = time.Second      // from the end of the group's leader to SIGKILL
 )
 
 // HowToInstall tells an operator what is missing on this machine.
@@ -88,6 +89,7 @@ type Emulator struct {
 	lives io.Closer     // closing it ends the supervisor, and so the emulator
 	done  chan struct{} // closed when the process has ended
 	tail  *tail
+	rest  sync.Once // waiting for the end of the group
 
 	mu       sync.Mutex
 	stopping bool
@@ -260,6 +262,24 @@ func (e *Emulator) Stop() {
 		// The group is ours alone, so this reaches nothing else.
 		_ = syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
 		<-e.done
+	}
+	e.rest.Do(e.awaitRest)
+}
+
+// awaitRest waits for what is left of the group, which ends after its leader: a
+// moment usually, and for ever where nobody collects what has ended.
+func (e *Emulator) awaitRest() {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	end := time.NewTimer(restTimeout)
+	defer end.Stop()
+	for syscall.Kill(-e.cmd.Process.Pid, 0) == nil {
+		select {
+		case <-look.C:
+		case <-end.C:
+			_ = syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
+			return
+		}
 	}
 }
 
