@@ -35,7 +35,6 @@ const EnvBinary = "SPANNER_EMULATOR_BIN"
 const (
 	startTimeout = 30 * time.Second // from exec to the first answered call; about one second is usual
 	stopTimeout  = 5 * time.Second  // from SIGTERM to SIGKILL
-	restTimeout  = time.Second      // from the end of the group's leader to SIGKILL
 )
 
 // HowToInstall tells an operator what is missing on this machine.
@@ -89,7 +88,6 @@ type Emulator struct {
 	lives io.Closer     // closing it ends the supervisor, and so the emulator
 	done  chan struct{} // closed when the process has ended
 	tail  *tail
-	rest  sync.Once // waiting for the end of the group
 
 	mu       sync.Mutex
 	stopping bool
@@ -97,12 +95,14 @@ type Emulator struct {
 }
 
 // supervise runs the emulator and ends it when the standard input reaches its
-// end, which the kernel brings about even if this process is killed.
+// end, which the kernel brings about even if this process is killed. It collects
+// what it started, so the group is gone when it is.
 const supervise = `exec 3<&0
 "$@" </dev/null 3<&- & child=$!
 (while read -r _; do :; done <&3; kill "$child") >/dev/null 2>&1 & watch=$!
 wait "$child"; status=$?
 kill "$watch" 2>/dev/null
+wait "$watch" 2>/dev/null
 exit $status`
 
 // address matches the line by which the emulator tells where it serves.
@@ -262,24 +262,6 @@ func (e *Emulator) Stop() {
 		// The group is ours alone, so this reaches nothing else.
 		_ = syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
 		<-e.done
-	}
-	e.rest.Do(e.awaitRest)
-}
-
-// awaitRest waits for what is left of the group, which ends after its leader: a
-// moment usually, and for ever where nobody collects what has ended.
-func (e *Emulator) awaitRest() {
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	end := time.NewTimer(restTimeout)
-	defer end.Stop()
-	for syscall.Kill(-e.cmd.Process.Pid, 0) == nil {
-		select {
-		case <-look.C:
-		case <-end.C:
-			_ = syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
-			return
-		}
 	}
 }
 
