@@ -257,11 +257,7 @@ func TestBatch(t *testing.T) {
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
-	every := make([]string, 24)
-	for i := range every {
-		every[i] = fmt.Sprint(i)
-	}
-	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [`+strings.Join(every, ",")+`]}`, 1))
+	w.collects()
 	a, b := w.decided("a"), w.decided("b")
 	w.send(a)
 	w.send(b)
@@ -288,7 +284,7 @@ func TestDigest(t *testing.T) {
 func TestDigestInterrupted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
-	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]}`, 1))
+	w.collects()
 	a, b := w.decided("a"), w.decided("b")
 	w.send(a)
 	w.send(b)
@@ -550,7 +546,7 @@ var _ secrets.VersionedAccessor = (*document)(nil)
 func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
-	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]}`, 1))
+	w.collects()
 	a, b := w.decided("a"), w.decided("b")
 	w.send(a)
 	w.send(b)
@@ -611,7 +607,7 @@ func TestDigestIsWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
 	w.d.batch = 2
-	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]}`, 1))
+	w.collects()
 	ids := []string{w.decided("a"), w.decided("b"), w.decided("c"), w.decided("d")}
 	for _, id := range ids {
 		w.send(id)
@@ -647,6 +643,19 @@ func TestInterruptedAndTakenBack(t *testing.T) {
 	if len(w.vendors.mails) != 0 {
 		t.Errorf("it was sent: %+v", w.vendors.mails)
 	}
+}
+
+// collects has the tenant's mails leave at every full hour, and makes it a
+// quarter past one, whatever the time is: minutes of a test are none of an hour.
+func (w *world) collects() {
+	w.t.Helper()
+	hours := make([]string, 24)
+	for i := range hours {
+		hours[i] = fmt.Sprint(i)
+	}
+	w.secret.set(strings.Replace(goodSettings, `"key": "good"`, `"key": "good", "digest": {"hours": [`+strings.Join(hours, ",")+`]}`, 1))
+	quarter := w.clock.now().Truncate(time.Hour).Add(time.Hour + 15*time.Minute)
+	w.clock.advance(quarter.Sub(w.clock.now()))
 }
 
 // decideAgain has an event bring the request back to its workflow, from which
