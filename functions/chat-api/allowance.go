@@ -11,8 +11,8 @@ import (
 	"ingestion.internal/shared/telemetry"
 )
 
-// lots is into how many lots a tenant's answers of a day are dealt, at least.
-const lots = 50
+// lotsOfDay is into how many lots a tenant's answers of a day are dealt, at least.
+const lotsOfDay = 50
 
 // allowance bounds how often the assistant is asked for a tenant in a day (UTC),
 // by all instances together: conversations cost their visitors nothing, answers
@@ -51,11 +51,12 @@ func (a *allowance) take(ctx context.Context, t *store.Tenant, most int64) (bool
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if day := a.now().UTC().Format(time.DateOnly); l.day != day || l.most != most {
+	now := a.now()
+	if day := now.UTC().Format(time.DateOnly); l.day != day || l.most != most {
 		l.day, l.most, l.left, l.over = day, most, 0, false
 	}
 	if l.left == 0 && !l.over {
-		granted, err := t.TakeChatAnswers(ctx, l.day, (most+lots-1)/lots, most)
+		granted, err := t.TakeChatAnswers(ctx, now, (most+lotsOfDay-1)/lotsOfDay, most)
 		if err != nil {
 			return false, err
 		}

@@ -239,7 +239,7 @@ func TestAllowance(t *testing.T) {
 		return given.Load()
 	}
 	// A lot of an instance may be left when the others have none.
-	if got := take(acme, 2*most, most); got > most || got < most-2*(most/lots+1) {
+	if got := take(acme, 2*most, most); got > most || got < most-2*(most/lotsOfDay+1) {
 		t.Errorf("given %d of %d", got, most)
 	}
 	if got := take(acme, 2*most, most); got != 0 {
@@ -248,7 +248,7 @@ func TestAllowance(t *testing.T) {
 	if got := take(bolt, 3, 3); got != 3 {
 		t.Errorf("another tenant: %d of 3", got)
 	}
-	if got := take(acme, 2*most, 2*most); got > most || got < most-2*(2*most/lots+1) {
+	if got := take(acme, 2*most, 2*most); got > most || got < most-2*(2*most/lotsOfDay+1) {
 		t.Errorf("its limit was raised by %d: %d", most, got)
 	}
 	now = now.Add(time.Hour)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,7 +257,7 @@ func TestBatch(t *testing.T) {
 // TestDigest: mails to one recipient are held until the hour, and sent as one.
 func TestDigest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	w.collects()
 	a, b := w.decided("a"), w.decided("b")
 	w.send(a)
@@ -283,18 +284,12 @@ func TestDigest(t *testing.T) {
 // and one that came in since does not change it.
 func TestDigestInterrupted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	w.collects()
 	a, b := w.decided("a"), w.decided("b")
 	w.send(a)
 	w.send(b)
-	lost := &process{killAt: 1, after: true}
-	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Path == "/v3/mail/send" {
-			return lost.RoundTrip(r)
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	})
+	w.breaks(true, "/v3/mail/send")
 	w.tick(time.Hour)
 	w.want(a, "email sending")
 	w.want(b, "email sending")
@@ -320,7 +315,7 @@ func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return 
 
 func TestSuppressed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	w.vendors.suppressed = "sales@acme.example"
 	id := w.decided("k")
 	w.send(id)
@@ -334,11 +329,26 @@ func TestSuppressed(t *testing.T) {
 // drops what it must.
 func TestSuppressionsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	w.vendors.answerInstead(on("/v3/suppression/", -1, http.StatusForbidden))
 	id := w.decided("k")
 	w.send(id)
 	w.want(id, "email sent")
+}
+
+// mailOnly is a workflow without a CRM.
+func mailOnly(c *workflow.Config) { c.CRMIntegration.Enabled = false }
+
+// breaks has the connection end with the first request to one of the paths, which
+// is taken or not, and with all of them after it.
+func (w *world) breaks(taken bool, paths ...string) {
+	lost := &process{killAt: 1, after: taken}
+	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
+		if slices.ContainsFunc(paths, func(path string) bool { return strings.Contains(r.URL.Path, path) }) {
+			return lost.RoundTrip(r)
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
 }
 
 // lose makes the answer to the next mail get lost, and returns the request.
@@ -351,13 +361,7 @@ func (w *world) lose(taken bool) string {
 
 func (w *world) loseMail(key string, taken bool) string {
 	w.t.Helper()
-	lost := &process{killAt: 1, after: taken}
-	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Path == "/v3/mail/send" {
-			return lost.RoundTrip(r)
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	})
+	w.breaks(taken, "/v3/mail/send")
 	id := w.decided(key)
 	w.send(id)
 	w.d.transport = nil
@@ -368,7 +372,6 @@ func (w *world) loseMail(key string, taken bool) string {
 // only if SendGrid has not got it after a while, and never if it will not say.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
-	mailOnly := func(c *workflow.Config) { c.CRMIntegration.Enabled = false }
 	t.Run("taken", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, mailOnly)
@@ -445,7 +448,7 @@ func TestRefusedMail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+			w := newWorld(t, mailOnly)
 			w.vendors.answerInstead(on("/v3/mail/send", 1, tc.status))
 			id := w.decided("k")
 			w.send(id)
@@ -545,18 +548,12 @@ var _ secrets.VersionedAccessor = (*document)(nil)
 // in a mail that does not name it.
 func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	w.collects()
 	a, b := w.decided("a"), w.decided("b")
 	w.send(a)
 	w.send(b)
-	lost := &process{killAt: 1}
-	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Path == "/v3/mail/send" {
-			return lost.RoundTrip(r)
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	})
+	w.breaks(false, "/v3/mail/send")
 	w.tick(time.Hour)
 	w.d.transport = nil
 	w.want(a, "email sending")
@@ -577,20 +574,14 @@ func TestDigestInterruptedAndDecidedAgain(t *testing.T) {
 // of its own, also if that mail's sending is interrupted.
 func TestMailedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	id := w.decided("a")
 	w.send(id)
 	w.want(id, "email sent")
 	again := salesMail
 	again.AgainAfter = w.clock.now().Add(time.Hour)
 	w.decideAgain(id, again)
-	lost := &process{killAt: 1} // before it is sent
-	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Path == "/v3/mail/send" {
-			return lost.RoundTrip(r)
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	})
+	w.breaks(false, "/v3/mail/send")
 	w.send(id)
 	w.want(id, "email sending")
 	w.d.transport = nil
@@ -605,7 +596,7 @@ func TestMailedAgain(t *testing.T) {
 // finds.
 func TestDigestIsWhole(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *workflow.Config) { c.CRMIntegration.Enabled = false })
+	w := newWorld(t, mailOnly)
 	w.d.batch = 2
 	w.collects()
 	ids := []string{w.decided("a"), w.decided("b"), w.decided("c"), w.decided("d")}
@@ -626,13 +617,7 @@ func TestDigestIsWhole(t *testing.T) {
 func TestInterruptedAndTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	lost := &process{killAt: 1}
-	w.d.transport = roundTrips(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Path == "/v3/mail/send" || strings.Contains(r.URL.Path, "/contacts/") {
-			return lost.RoundTrip(r)
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	})
+	w.breaks(false, "/v3/mail/send", "/contacts/")
 	id := w.decided("a")
 	w.send(id)
 	w.d.transport = nil

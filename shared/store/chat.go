@@ -11,7 +11,6 @@ import (
 
 	"cloud.google.com/go/civil"
 	"cloud.google.com/go/spanner"
-	"google.golang.org/api/iterator"
 )
 
 // Errors of a conversation. Nothing was written.
@@ -295,13 +294,10 @@ func (t *Tenant) CloseChat(ctx context.Context, sessionID string, every time.Dur
 }
 
 // TakeChatAnswers takes answers of the assistant out of the tenant's most of a
-// day (2006-01-02): want, or as many as are left, which may be none. Rows of
-// days past are kept for a month.
-func (t *Tenant) TakeChatAnswers(ctx context.Context, day string, want, most int64) (granted int64, err error) {
-	date, err := civil.ParseDate(day)
-	if err != nil {
-		return 0, fmt.Errorf("answers of the day: %w", err)
-	}
+// day (UTC), that of now: want, or as many as are left, which may be none. Rows
+// of days past are kept for a month.
+func (t *Tenant) TakeChatAnswers(ctx context.Context, now time.Time, want, most int64) (granted int64, err error) {
+	date := civil.DateOf(now.UTC())
 	err = t.db.transact(ctx, func(ctx context.Context, tx *spanner.ReadWriteTransaction) error {
 		granted = 0
 		row, err := tx.ReadRow(ctx, "chat_days", spanner.Key{t.id, date}, []string{"answers"})
@@ -378,30 +374,16 @@ type QuietChat struct {
 // QuietChats returns at most limit conversations of all tenants that are closed
 // or quiet, and of which something is not part of their request yet.
 func (db *DB) QuietChats(ctx context.Context, limit int) ([]QuietChat, error) {
-	var found []QuietChat
-	each := max(1, limit/sweepShards)
-	for shard := range int64(sweepShards) {
-		due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
-		iter := db.client.Single().ReadWithOptions(ctx, "chat_sessions", due, []string{"tenant_id", "session_id"},
-			&spanner.ReadOptions{Index: "chat_sessions_by_quiet_at", Limit: each})
-		for {
-			row, err := iter.Next()
-			if err == iterator.Done { //nolint:errorlint // it is never wrapped
-				break
-			}
-			var c QuietChat
-			if err == nil {
-				err = row.Columns(&c.TenantID, &c.SessionID)
-			}
-			if err != nil {
-				iter.Stop()
-				return nil, fmt.Errorf("quiet chats: %w", err)
-			}
-			found = append(found, c)
-		}
+	found, err := dueOfShards(ctx, db, quietChats, limit, func(row *spanner.Row) (c QuietChat, err error) {
+		return c, row.Columns(&c.TenantID, &c.SessionID)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("quiet chats: %w", err)
 	}
-	return found[:min(len(found), limit)], nil
+	return found, nil
 }
+
+var quietChats = dueIndex{"chat_sessions", "chat_sessions_by_quiet_at", []string{"tenant_id", "session_id"}}
 
 // rowReader is a transaction, or a single read.
 type rowReader interface {

@@ -11,7 +11,6 @@ import (
 
 	"cloud.google.com/go/spanner"
 	"github.com/google/uuid"
-	"google.golang.org/api/iterator"
 
 	"ingestion.internal/shared/topology"
 )
@@ -67,13 +66,15 @@ type Effect struct {
 	PlannedAt     time.Time `json:"plannedAt,omitzero"`
 	SendingAt     time.Time `json:"sendingAt,omitzero"` // when it was first being sent with this message id
 	FinishedAt    time.Time `json:"finishedAt,omitzero"`
-	// Withdrawn: it is being sent, and a decision since does not call for it.
+	// Withdrawn: a decision since does not call for it.
 	Withdrawn bool `json:"withdrawn,omitzero"`
 }
 
 // Open says whether something is left to do.
-func (e *Effect) Open() bool {
-	return e.State == EffectPlanned || e.State == EffectSending || e.State == EffectParked
+func (e *Effect) Open() bool { return open(e.State) }
+
+func open(state string) bool {
+	return state == EffectPlanned || state == EffectSending || state == EffectParked
 }
 
 // PlannedEffect is an effect that a stage's outcome calls for. What is there
@@ -112,26 +113,29 @@ func (t *Tenant) withdraw(ctx context.Context, tx *spanner.ReadWriteTransaction,
 		if slices.ContainsFunc(planned, func(p PlannedEffect) bool { return p.Kind == row.Kind && clip(p.Target, maxTarget) == row.Target }) {
 			continue
 		}
-		if row.State == EffectSending {
-			values := t.effectKey(row.EffectKey)
-			values["withdrawn_at"] = t.db.now()
-			mutations = append(mutations, spanner.UpdateMap("request_effects", values))
-			continue
-		}
-		entries, err := t.insertEntries(requestID, topology.Workflow, "", []Entry{{Action: row.Kind + "." + EffectSkipped, Reason: CauseWithdrawn,
-			Details: map[string]any{"target": row.Target, "was": row.State}}})
-		if err != nil {
-			return nil, err
-		}
 		values := t.effectKey(row.EffectKey)
-		values["state"] = EffectSkipped
-		values["cause"] = CauseWithdrawn
-		values["next_attempt_at"] = spanner.NullTime{}
-		values["due_after"] = spanner.NullTime{}
-		values["finished_at"] = spanner.CommitTimestamp
-		mutations = append(append(mutations, entries...), spanner.UpdateMap("request_effects", values))
+		values["withdrawn_at"] = t.db.now()
+		if row.State != EffectSending {
+			entries, err := t.insertEntries(requestID, topology.Workflow, "", []Entry{withdrawnEntry(row.EffectKey, row.State)})
+			if err != nil {
+				return nil, err
+			}
+			mutations = append(mutations, entries...)
+			values["state"] = EffectSkipped
+			values["cause"] = CauseWithdrawn
+			values["next_attempt_at"] = spanner.NullTime{}
+			values["due_after"] = spanner.NullTime{}
+			values["finished_at"] = spanner.CommitTimestamp
+		}
+		mutations = append(mutations, spanner.UpdateMap("request_effects", values))
 	}
 	return mutations, nil
+}
+
+// withdrawnEntry tells the audit trail that an effect was skipped that was in
+// that state.
+func withdrawnEntry(k EffectKey, was string) Entry {
+	return Entry{Action: k.Kind + "." + EffectSkipped, Reason: CauseWithdrawn, Details: map[string]any{"target": k.Target, "was": was}}
 }
 
 // planEffects returns the mutations that plan effects, and why those that are
@@ -145,22 +149,20 @@ func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransacti
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, nil, err
 		}
+		values := t.effectKey(key)
+		values["withdrawn_at"] = spanner.NullTime{}
 		if present != nil {
-			if present.State == EffectSending {
-				values := t.effectKey(key)
-				values["withdrawn_at"] = spanner.NullTime{}
-				if p.Kind == EffectCRM {
-					// With the facts of before: FinishEffects sees that it was
-					// planned meanwhile.
-					values["planned_at"] = spanner.CommitTimestamp
-				}
-				mutations = append(mutations, spanner.UpdateMap("request_effects", values))
-				if p.Kind == EffectCRM {
-					continue
-				}
-			}
-			if why := present.keeps(p); why != "" {
+			why := present.keeps(p)
+			again := present.State == EffectSending && p.Kind == EffectCRM
+			if again {
+				// With the facts of before: FinishEffects sees that it was planned
+				// meanwhile.
+				values["planned_at"] = spanner.CommitTimestamp
+			} else if why != "" {
 				kept[key] = why
+			}
+			if again || why != "" {
+				mutations = append(mutations, spanner.UpdateMap("request_effects", values))
 				continue
 			}
 		}
@@ -168,7 +170,6 @@ func (t *Tenant) planEffects(ctx context.Context, tx *spanner.ReadWriteTransacti
 		if next.IsZero() {
 			next = t.db.now()
 		}
-		values := t.effectKey(key)
 		values["state"] = EffectPlanned
 		values["mode"] = p.Mode
 		values["attempts"] = 0
@@ -190,7 +191,7 @@ func (e *Effect) keeps(p PlannedEffect) string {
 		return ""
 	case e.Open():
 		return "it is " + e.State + " already"
-	case p.Kind == EffectCRM || strings.HasPrefix(e.Cause, CauseWithdrawn):
+	case p.Kind == EffectCRM, e.State == EffectSkipped && e.Withdrawn:
 		return ""
 	case e.State == EffectSent && e.FinishedAt.Before(p.AgainAfter):
 		return ""
@@ -282,11 +283,15 @@ func (t *Tenant) Effects(ctx context.Context, requestID string) ([]Effect, error
 
 func (t *Tenant) effects(ctx context.Context, tx reader, requestID string) ([]Effect, error) {
 	rows, err := t.queryEffects(ctx, tx, `request_id = @request`, map[string]any{"request": requestID})
+	return effectsOf(rows), err
+}
+
+func effectsOf(rows []effectRow) []Effect {
 	var all []Effect
 	for _, r := range rows {
 		all = append(all, r.Effect)
 	}
-	return all, err
+	return all
 }
 
 // LookupEffects returns those of the effects that exist.
@@ -312,11 +317,7 @@ func (t *Tenant) EffectsOfMail(ctx context.Context, messageID string) ([]Effect,
 	if err != nil {
 		return nil, fmt.Errorf("effects of mail %s: %w", messageID, err)
 	}
-	all := make([]Effect, len(rows))
-	for i, r := range rows {
-		all[i] = r.Effect
-	}
-	return all, nil
+	return effectsOf(rows), nil
 }
 
 // DueDigest returns the effects that are due and to be sent to the recipient in
@@ -324,7 +325,7 @@ func (t *Tenant) EffectsOfMail(ctx context.Context, messageID string) ([]Effect,
 func (t *Tenant) DueDigest(ctx context.Context, target string) ([]Effect, error) {
 	var keys []EffectKey
 	for shard := range int64(sweepShards) {
-		if err := t.db.readDue(ctx, shard, func(e dueSince) bool {
+		if err := t.db.dueEffects(ctx, shard, 0, func(e dueSince) bool {
 			if e.TenantID == t.id && e.Kind == EffectEmail && e.Target == clip(target, maxTarget) {
 				keys = append(keys, e.EffectKey)
 			}
@@ -392,16 +393,18 @@ func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID s
 			case c.Interrupted && messageID != "" && row.MessageID != messageID:
 				continue
 			}
-			anew, err := t.workedOn(ctx, tx, key.RequestID)
-			if err != nil {
-				return err
-			}
-			if anew && !c.Interrupted {
-				values := t.effectKey(key)
-				values["due_after"] = now.Add(deliveryGrace)
-				values["due_shard"] = sweepShard(key.RequestID)
-				mutations = append(mutations, spanner.UpdateMap("request_effects", values))
-				continue
+			values := t.effectKey(key)
+			values["due_shard"] = sweepShard(key.RequestID)
+			if !c.Interrupted {
+				anew, err := t.workedOn(ctx, tx, key.RequestID)
+				if err != nil {
+					return err
+				}
+				if anew {
+					values["due_after"] = now.Add(deliveryGrace)
+					mutations = append(mutations, spanner.UpdateMap("request_effects", values))
+					continue
+				}
 			}
 			if c.Request, err = t.request(ctx, tx, key.RequestID); err != nil {
 				return err
@@ -411,13 +414,11 @@ func (t *Tenant) ClaimEffects(ctx context.Context, keys []EffectKey, messageID s
 			}
 			c.State = EffectSending
 			c.Attempts++
-			values := t.effectKey(key)
 			values["state"] = EffectSending
 			values["attempts"] = c.Attempts
 			values["claim_id"] = c.id
 			values["lease_until"] = now.Add(lease)
 			values["due_after"] = now.Add(lease)
-			values["due_shard"] = sweepShard(key.RequestID)
 			if !c.Interrupted {
 				c.MessageID, c.SendingAt = messageID, now
 				values["message_id"] = nullString(messageID)
@@ -467,22 +468,17 @@ func (t *Tenant) FinishEffects(ctx context.Context, results []EffectResult) (int
 			if row.State != EffectSending || row.claim != r.Claim.id {
 				continue
 			}
+			if row.Withdrawn && open(r.State) && r.State != EffectSending {
+				r.State, r.Cause = EffectSkipped, CauseWithdrawn
+				r.Entries = append(slices.Clone(r.Entries), withdrawnEntry(r.Claim.EffectKey, EffectSending))
+			}
 			entries, err := t.insertEntries(r.Claim.RequestID, topology.Delivery, ConfigHash(r.Claim.Office.Workflow), r.Entries)
 			if err != nil {
 				return err
 			}
 			written++
-			if open := (&Effect{State: r.State}).Open() && r.State != EffectSending; open && row.Withdrawn {
-				r.State, r.Cause = EffectSkipped, CauseWithdrawn
-				more, err := t.insertEntries(r.Claim.RequestID, topology.Delivery, "", []Entry{{Action: r.Claim.Kind + "." + EffectSkipped, Reason: CauseWithdrawn,
-					Details: map[string]any{"target": r.Claim.Target, "was": EffectSending}}})
-				if err != nil {
-					return err
-				}
-				entries = append(entries, more...)
-			}
 			values := t.finishEffect(r)
-			if !row.Withdrawn && row.PlannedAt.After(r.Claim.PlannedAt) && !(&Effect{State: r.State}).Open() {
+			if !row.Withdrawn && row.PlannedAt.After(r.Claim.PlannedAt) && !open(r.State) {
 				values["state"], values["attempts"] = EffectPlanned, 0
 				values["next_attempt_at"], values["due_after"] = t.db.now(), t.db.now()
 				values["finished_at"] = spanner.NullTime{}
@@ -512,7 +508,7 @@ func (t *Tenant) finishEffect(r EffectResult) map[string]any {
 	if r.ExternalID != "" {
 		values["external_id"] = clip(r.ExternalID, maxExternal)
 	}
-	if (&Effect{State: r.State}).Open() {
+	if open(r.State) {
 		values["next_attempt_at"] = r.NextAttempt
 		values["due_after"] = r.NextAttempt
 		if r.State != EffectSending {
@@ -523,7 +519,6 @@ func (t *Tenant) finishEffect(r EffectResult) map[string]any {
 		values["next_attempt_at"] = spanner.NullTime{}
 		values["due_after"] = spanner.NullTime{}
 		values["finished_at"] = spanner.CommitTimestamp
-		values["withdrawn_at"] = spanner.NullTime{}
 	}
 	return values
 }
@@ -650,11 +645,11 @@ func (db *DB) DueEffects(ctx context.Context, limit int) ([]DueEffect, error) {
 	var full []int64 // shards in which there may be others behind those with so many
 	for shard := range int64(sweepShards) {
 		n := 0
-		if err := db.readDue(ctx, shard, func(e dueSince) bool {
+		if err := db.dueEffects(ctx, shard, each, func(e dueSince) bool {
 			found = append(found, e)
 			seen[e.TenantID] = true
 			n++
-			return n < each
+			return true
 		}); err != nil {
 			return nil, fmt.Errorf("due effects: %w", err)
 		}
@@ -664,7 +659,7 @@ func (db *DB) DueEffects(ctx context.Context, limit int) ([]DueEffect, error) {
 	}
 	for _, shard := range full {
 		n := 0
-		if err := db.readDue(ctx, shard, func(e dueSince) bool {
+		if err := db.dueEffects(ctx, shard, 0, func(e dueSince) bool {
 			if !seen[e.TenantID] {
 				found = append(found, e)
 				n++
@@ -677,29 +672,17 @@ func (db *DB) DueEffects(ctx context.Context, limit int) ([]DueEffect, error) {
 	return inTurn(found, limit), nil
 }
 
-// readDue gives each the effects of the shard that are due, those that wait
-// longest first, for as long as it wants more.
-func (db *DB) readDue(ctx context.Context, shard int64, each func(dueSince) (more bool)) error {
-	due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
-	iter := db.client.Single().ReadWithOptions(ctx, "request_effects", due, []string{"tenant_id", "request_id", "effect", "target", "due_after"},
-		&spanner.ReadOptions{Index: "request_effects_by_due_after"})
-	defer iter.Stop()
-	for {
-		row, err := iter.Next()
-		if errors.Is(err, iterator.Done) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+var dueEffects = dueIndex{"request_effects", "request_effects_by_due_after", []string{"tenant_id", "request_id", "effect", "target", "due_after"}}
+
+// dueEffects is readDue for effects.
+func (db *DB) dueEffects(ctx context.Context, shard int64, limit int, each func(dueSince) (more bool)) error {
+	return db.readDue(ctx, dueEffects, shard, limit, func(row *spanner.Row) (bool, error) {
 		var e dueSince
 		if err := row.Columns(&e.TenantID, &e.RequestID, &e.Kind, &e.Target, &e.since); err != nil {
-			return err
+			return false, err
 		}
-		if !each(e) {
-			return nil
-		}
-	}
+		return each(e), nil
+	})
 }
 
 type dueSince struct {

@@ -380,7 +380,7 @@ var services = []service{
 		_, err = h.CloseChat(d.Context(), "s", time.Minute)
 		d.must(err)
 		for range 2 {
-			_, err = h.TakeChatAnswers(d.Context(), "2026-11-26", 1, 10)
+			_, err = h.TakeChatAnswers(d.Context(), time.Now(), 1, 10)
 			d.must(err)
 		}
 		d.must(h.ChatRecorded(d.Context(), "s", 1))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"time"
@@ -52,31 +53,58 @@ type OpenStage struct {
 // Overdue returns at most limit stages of all tenants that are open and that
 // nobody seems to work on, those of each shard by how long they wait.
 func (db *DB) Overdue(ctx context.Context, limit int) ([]OpenStage, error) {
-	var found []OpenStage
-	each := max(1, limit/sweepShards)
-	for shard := range int64(sweepShards) {
-		due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
-		iter := db.client.Single().ReadWithOptions(ctx, "request_stages", due, []string{"tenant_id", "request_id", "stage"},
-			&spanner.ReadOptions{Index: "request_stages_by_sweep_after", Limit: each})
-		for {
-			row, err := iter.Next()
-			if err == iterator.Done { //nolint:errorlint // it is never wrapped
-				break
-			}
-			var s OpenStage
-			if err == nil {
-				err = row.Columns(&s.TenantID, &s.RequestID, (*string)(&s.Stage))
-			}
-			if err != nil {
-				iter.Stop()
-				return nil, fmt.Errorf("overdue stages: %w", err)
-			}
-			if len(found) < limit {
-				found = append(found, s)
-			}
-		}
+	found, err := dueOfShards(ctx, db, overdueStages, limit, func(row *spanner.Row) (s OpenStage, err error) {
+		return s, row.Columns(&s.TenantID, &s.RequestID, (*string)(&s.Stage))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("overdue stages: %w", err)
 	}
 	return found, nil
+}
+
+// dueIndex is an index by shard and time, of which what is due is read.
+type dueIndex struct {
+	table, name string
+	columns     []string
+}
+
+var overdueStages = dueIndex{"request_stages", "request_stages_by_sweep_after", []string{"tenant_id", "request_id", "stage"}}
+
+// readDue gives each the rows of the shard that are due, those that wait longest
+// first: at most limit, or with 0 for as long as it wants more.
+func (db *DB) readDue(ctx context.Context, of dueIndex, shard int64, limit int, each func(*spanner.Row) (more bool, err error)) error {
+	due := spanner.KeyRange{Start: spanner.Key{shard}, End: spanner.Key{shard, db.now()}, Kind: spanner.ClosedClosed}
+	iter := db.client.Single().ReadWithOptions(ctx, of.table, due, of.columns, &spanner.ReadOptions{Index: of.name, Limit: limit})
+	defer iter.Stop()
+	for {
+		row, err := iter.Next()
+		if errors.Is(err, iterator.Done) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if more, err := each(row); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// dueOfShards returns at most limit rows of all shards that are due, and of each
+// at most its share.
+func dueOfShards[T any](ctx context.Context, db *DB, of dueIndex, limit int, scan func(*spanner.Row) (T, error)) ([]T, error) {
+	var found []T
+	each := max(1, limit/sweepShards)
+	for shard := range int64(sweepShards) {
+		if err := db.readDue(ctx, of, shard, each, func(row *spanner.Row) (bool, error) {
+			one, err := scan(row)
+			found = append(found, one)
+			return true, err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return found[:min(limit, len(found))], nil
 }
 
 // TakeUp is the sweeper's leave to enqueue a stage again.
